@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/state_sqlite_writer.h"
+
+#include "backends/state_sqlite_query.h"
+#include "core/base/crash.h"
+#include "core/base/err.h"
+#include "core/base/log.h"
+#include "core/base/mem.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#define CHECKPOINT_PAGES 1000
+
+struct change { /* lives on the stack of the thread that waits for it */
+	sql_write_fn *fn;
+	void *arg;
+	unsigned flags;
+	enum state_result result;
+	bool spoilt; /* its failure undid the whole transaction: not to be run again */
+	bool done;
+	struct err err;
+	pthread_cond_t answered;
+	struct change *next;
+};
+
+struct sql_writer {
+	struct sql_conn *conn;
+	int wake_fd;
+	pthread_t thread;
+	pthread_mutex_t lock; /* guards what follows, and `done` of every change */
+	pthread_cond_t work;
+	struct change *first;
+	struct change **last;
+	bool stop;
+};
+
+static void fail_all(struct change *batch, const struct err *err)
+{
+	for (struct change *ch = batch; ch; ch = ch->next) {
+		if (!ch->spoilt) {
+			ch->result = STATE_ERROR;
+			ch->err = *err;
+		}
+	}
+}
+
+static int command(struct sql_writer *w, enum sql_id id, struct err *err)
+{
+	return state_sqlite_query_run(w->conn, id, NULL, err) < 0 ? -1 : 0;
+}
+
+static void roll_back(struct sql_writer *w)
+{
+	struct err err = {0};
+	if (state_sqlite_query_in_transaction(w->conn) && command(w, SQL_ROLLBACK, &err))
+		LOG(LOG_LEVEL_ERROR, "state: cannot roll back", log_err(&err));
+}
+
+/* -1: ${ch} failed in a way that cannot be taken back alone. */
+static int run_one(struct sql_writer *w, struct change *ch)
+{
+	bool savepoint = !(ch->flags & SQL_WRITE_SINGLE);
+	struct err err = {0};
+
+	err_clear(&ch->err);
+	if (savepoint && command(w, SQL_SAVEPOINT, &ch->err)) {
+		ch->result = STATE_ERROR;
+		return -1;
+	}
+	ch->result = ch->fn(w->conn, ch->arg, &ch->err);
+	if (!state_sqlite_query_in_transaction(w->conn)) {
+		/* A full disk or a failing one makes SQLite give up the whole transaction. */
+		err_set(&err, ERR_IO, __func__, "the transaction was given up");
+		goto bad;
+	}
+	if (!savepoint)
+		return 0;
+	if (ch->result != STATE_OK && command(w, SQL_ROLLBACK_TO, &err))
+		goto bad;
+	if (command(w, SQL_RELEASE, &err))
+		goto bad;
+	return 0;
+bad:
+	if (ch->result != STATE_ERROR)
+		ch->err = err;
+	ch->result = STATE_ERROR;
+	return -1;
+}
+
+/* All of the batch in one transaction. -1: it was undone by one that is now marked as spoilt. */
+static int run_batch_once(struct sql_writer *w, struct change *batch)
+{
+	struct err err = {0};
+	if (command(w, SQL_BEGIN, &err)) {
+		roll_back(w);
+		fail_all(batch, &err);
+		return 0;
+	}
+	for (struct change *ch = batch; ch; ch = ch->next) {
+		if (!ch->spoilt && run_one(w, ch)) {
+			ch->spoilt = true;
+			roll_back(w);
+			return -1;
+		}
+	}
+	crash_point("state_before_commit");
+	if (command(w, SQL_COMMIT, &err)) {
+		roll_back(w);
+		fail_all(batch, &err);
+		return 0;
+	}
+	crash_point("state_after_commit");
+	return 0;
+}
+
+static void wake_waiters(struct sql_writer *w, const struct change *batch)
+{
+	for (; batch; batch = batch->next) {
+		if (batch->result != STATE_OK || !(batch->flags & SQL_WRITE_WAKES))
+			continue;
+		struct err err = {0};
+		if (futimens(w->wake_fd, NULL)) {
+			/* The change itself is made, and a waiter looks again when its time is over. */
+			err_errno(&err, __func__, "cannot set the time of the wake file");
+			LOG(LOG_LEVEL_WARN, "state: no wake-up", log_err(&err));
+		}
+		return;
+	}
+}
+
+static void answer(struct sql_writer *w, struct change *batch)
+{
+	pthread_mutex_lock(&w->lock);
+	while (batch) {
+		struct change *next = batch->next; /* gone with its thread's stack once done */
+		batch->done = true;
+		pthread_cond_signal(&batch->answered);
+		batch = next;
+	}
+	pthread_mutex_unlock(&w->lock);
+}
+
+static struct change *next_batch(struct sql_writer *w)
+{
+	pthread_mutex_lock(&w->lock);
+	while (!w->first && !w->stop)
+		pthread_cond_wait(&w->work, &w->lock);
+	struct change *batch = w->first;
+	w->first = NULL;
+	w->last = &w->first;
+	pthread_mutex_unlock(&w->lock);
+	return batch;
+}
+
+static void *writer_main(void *arg)
+{
+	struct sql_writer *w = arg;
+	struct change *batch;
+
+	while ((batch = next_batch(w)) != NULL) {
+		while (run_batch_once(w, batch))
+			continue; /* once more without the one that spoilt it */
+		wake_waiters(w, batch);
+		answer(w, batch);
+		if (w->conn->wal_pages >= CHECKPOINT_PAGES) {
+			struct err err = {0};
+			if (state_sqlite_query_checkpoint(w->conn, &err))
+				LOG(LOG_LEVEL_WARN, "state: checkpoint failed", log_err(&err));
+		}
+	}
+	return NULL;
+}
+
+struct sql_writer *state_sqlite_writer_start(struct sql_conn *c, int wake_fd, struct err *err)
+{
+	struct sql_writer *w = mem_zalloc(sizeof(*w));
+	w->conn = c;
+	w->wake_fd = wake_fd;
+	w->last = &w->first;
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_cond_init(&w->work, NULL);
+
+	/* Signals are for the threads that expect them. */
+	sigset_t all, old;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	int rc = pthread_create(&w->thread, NULL, writer_main, w);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (rc == 0)
+		return w;
+	errno = rc;
+	err_errno(err, __func__, "cannot start the writer thread");
+	pthread_cond_destroy(&w->work);
+	pthread_mutex_destroy(&w->lock);
+	free(w);
+	return NULL;
+}
+
+void state_sqlite_writer_stop(struct sql_writer *w)
+{
+	if (!w)
+		return;
+	pthread_mutex_lock(&w->lock);
+	w->stop = true;
+	pthread_cond_signal(&w->work);
+	pthread_mutex_unlock(&w->lock);
+	pthread_join(w->thread, NULL);
+	pthread_cond_destroy(&w->work);
+	pthread_mutex_destroy(&w->lock);
+	free(w);
+}
+
+enum state_result state_sqlite_writer_do(struct sql_writer *w, sql_write_fn *fn, void *arg,
+	unsigned flags, struct err *err)
+{
+	struct change ch = {.fn = fn, .arg = arg, .flags = flags};
+	pthread_cond_init(&ch.answered, NULL);
+	pthread_mutex_lock(&w->lock);
+	if (!w->first)
+		pthread_cond_signal(&w->work);
+	*w->last = &ch;
+	w->last = &ch.next;
+	while (!ch.done)
+		pthread_cond_wait(&ch.answered, &w->lock);
+	pthread_mutex_unlock(&w->lock);
+	pthread_cond_destroy(&ch.answered);
+	if (ch.result == STATE_ERROR && err)
+		*err = ch.err;
+	return ch.result;
+}

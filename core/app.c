@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/app.h"
+
+#include "core/base/err.h"
+#include "core/base/fsio.h"
+#include "core/base/log.h"
+#include "core/base/mem.h"
+#include "core/dex/intake.h"
+#include "core/dex/manifest_config.h"
+#include "core/dex/routing.h"
+#include "core/metrics.h"
+#include "core/store/blob.h"
+#include "core/store/lock.h"
+#include "core/store/publish.h"
+#include "core/store/state.h"
+#include "core/tus/gather.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define CONFIG_LOOK_MS 2000
+
+int app_upload_key(const struct app *a, const char *id, struct buf *out)
+{
+	const char *prefix = a->config->upload_prefix;
+
+	return buf_printf(out, "%s%s%.2s/%s", prefix, *prefix ? "/" : "", id, id);
+}
+
+static int open_uploads(struct app *a, struct err *err)
+{
+	const struct config *c = a->config;
+	bool durable = config_durability(c) != CONFIG_DURABLE_NONE;
+	const struct blob_option opts[] = {
+		{"path", c->upload_folder},
+		{"durable", durable ? "true" : "false"},
+	};
+
+	a->uploads = blob_open(a->backends.blob[0], "uploads", opts, 2, true, err);
+	return a->uploads ? 0 : err_prefix(err, "LOCAL_FOLDER_UPLOADS_TUS=%s", c->upload_folder);
+}
+
+static int open_configs(struct app *a, struct err *err)
+{
+	const struct config *c = a->config;
+	const struct blob_option opts[] = {{"path", c->upload_config_path}};
+
+	a->config_store =
+		blob_open(a->backends.blob[0], "manifest configurations", opts, 1, false, err);
+	if (!a->config_store)
+		return err_prefix(err, "UPLOAD_CONFIG_PATH=%s", c->upload_config_path);
+	/* config_lookup only reads the settings. */
+	a->manifests = manifest_configs_new(
+		a->config_store, config_lookup, (void *)a->config, CONFIG_LOOK_MS);
+	return 0;
+}
+
+static int add_sink(
+	struct app *a, enum notify_kind kind, const char *name, const char *where, struct err *err)
+{
+	struct publisher *p = publish_open(a->backends.publish[0], name, where, err);
+
+	if (!p)
+		return -1;
+	a->notify.sinks[a->notify.n++] = (struct notify_sink){.kind = kind, .publisher = p};
+	return 0;
+}
+
+static int open_sinks(struct app *a, struct err *err)
+{
+	const struct config *c = a->config;
+
+	if (add_sink(a, NOTIFY_REPORT, "reports", c->reports_folder, err) < 0)
+		return err_prefix(err, "LOCAL_REPORTS_FOLDER=%s", c->reports_folder);
+	if (add_sink(a, NOTIFY_EVENT, "events", c->events_folder, err) < 0)
+		return err_prefix(err, "LOCAL_EVENTS_FOLDER=%s", c->events_folder);
+	return 0;
+}
+
+/* Directory for the files of state and locks; the storage folder unless DEX_STATE_DB says
+ * otherwise. */
+static int open_state(struct app *a, struct err *err)
+{
+	const struct config *c = a->config;
+	const char *slash = strrchr(c->state_db, '/');
+	struct buf dir;
+	int rc = -1;
+
+	buf_init(&dir, 4096);
+	if (slash && slash != c->state_db)
+		buf_add(&dir, c->state_db, (size_t)(slash - c->state_db));
+	else
+		buf_add_str(&dir, slash ? "/" : ".");
+	if (fsio_mkdirs(buf_str(&dir), false, err) < 0)
+		goto out;
+	bool durable = config_durability(c) != CONFIG_DURABLE_NONE;
+	a->state = state_open(a->backends.state[0], c->state_db, durable, err);
+	if (!a->state)
+		goto out;
+	/* Locks lie beside the state: whoever shares the one shares the other. */
+	buf_add_str(&dir, "/locks");
+	a->locks = lock_open(a->backends.lock[0], buf_str(&dir), err);
+	if (a->locks)
+		rc = 0;
+out:
+	buf_free(&dir);
+	return rc < 0 ? err_prefix(err, "DEX_STATE_DB=%s", c->state_db) : 0;
+}
+
+int app_open(struct app *a, const struct config *c, const struct app_backends *backends,
+	bool responder, struct err *err)
+{
+	struct err metrics = {0};
+
+	memset(a, 0, sizeof(*a));
+	a->config = c;
+	a->backends = *backends;
+	a->hooks = &intake_hooks;
+	pthread_mutex_init(&a->target_mutex, NULL);
+	a->gather = gather_pool_new();
+	if (open_uploads(a, err) < 0 || open_configs(a, err) < 0)
+		goto fail;
+	a->routing = routing_load(c->delivery_file, backends->blob, config_lookup, (void *)c, err);
+	if (!a->routing) {
+		err_prefix(err, "DEX_DELIVERY_CONFIG_FILE");
+		goto fail;
+	}
+	a->targets = mem_zalloc((a->routing->ntargets + 1) * sizeof(struct blob_store *));
+	if (open_state(a, err) < 0 || open_sinks(a, err) < 0)
+		goto fail;
+	/* Counters are worth a warning, not an outage. */
+	if (metrics_open(c->metrics_file, responder, &metrics) < 0)
+		LOG(LOG_LEVEL_WARN, "metrics are not counted", log_str("file", c->metrics_file),
+			log_err(&metrics));
+	return 0;
+fail:
+	app_close(a);
+	return -1;
+}
+
+void app_close(struct app *a)
+{
+	metrics_close();
+	notify_close(&a->notify);
+	lock_close(a->locks);
+	state_close(a->state);
+	for (size_t i = 0; a->routing && a->targets && i < a->routing->ntargets; i++)
+		blob_close(a->targets[i]);
+	free(a->targets);
+	routing_free(a->routing);
+	manifest_configs_free(a->manifests);
+	blob_close(a->config_store);
+	blob_close(a->uploads);
+	gather_pool_free(a->gather);
+	pthread_mutex_destroy(&a->target_mutex);
+	memset(a, 0, sizeof(*a));
+}
+
+struct blob_store *app_target(struct app *a, size_t index, struct err *err)
+{
+	const struct routing_target *t = &a->routing->targets[index];
+
+	pthread_mutex_lock(&a->target_mutex);
+	struct blob_store *s = a->targets[index];
+	if (!s) {
+		struct blob_option *opts = mem_zalloc((t->noptions + 1) * sizeof(*opts));
+		for (size_t i = 0; i < t->noptions; i++)
+			opts[i] = (struct blob_option){t->options[i].key, t->options[i].value};
+		s = a->targets[index] =
+			blob_open(t->backend, t->name, opts, t->noptions, true, err);
+		free(opts);
+	}
+	pthread_mutex_unlock(&a->target_mutex);
+	if (!s)
+		err_prefix(err, "target \"%s\"", t->name);
+	return s;
+}
+
+static size_t count_lines(const struct buf *b)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < b->len; i++)
+		n += b->data[i] == '\n';
+	return n;
+}
+
+size_t app_check(const struct config *c, const struct app_backends *backends, struct buf *problems)
+{
+	struct app a = {.config = c, .backends = *backends};
+	struct err err = {0};
+
+	struct routing *r =
+		routing_load(c->delivery_file, backends->blob, config_lookup, (void *)c, &err);
+	if (!r)
+		buf_printf(problems, "DEX_DELIVERY_CONFIG_FILE: %s\n", err.text);
+	routing_free(r);
+	err_clear(&err);
+	if (open_configs(&a, &err) < 0 ||
+		manifest_configs_check_all(a.manifests, problems, &err) < 0)
+		buf_printf(problems, "%s\n", err.text);
+	manifest_configs_free(a.manifests);
+	blob_close(a.config_store);
+	return count_lines(problems);
+}

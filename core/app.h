@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef DEX_APP_H
+#define DEX_APP_H
+
+#include "core/config.h"
+#include "core/dex/notify.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * Everything a process needs, opened once from the settings and passed explicitly. Both programs use
+ * it; it knows no HTTP.
+ */
+
+struct blob_backend;
+struct blob_store;
+struct err;
+struct gather_pool;
+struct lock_backend;
+struct lock_service;
+struct manifest_configs;
+struct publish_backend;
+struct routing;
+struct state;
+struct state_backend;
+struct upload_hooks;
+
+struct app_backends { /* the registry, as the mains see it; arrays end with NULL */
+	const struct blob_backend *const *blob;
+	const struct lock_backend *const *lock;
+	const struct publish_backend *const *publish;
+	const struct state_backend *const *state;
+};
+
+struct app {
+	const struct config *config;          /* borrowed */
+	struct app_backends backends;
+	struct blob_store *uploads;           /* upload storage */
+	struct blob_store *config_store;      /* where the manifest configurations lie */
+	struct state *state;
+	struct lock_service *locks;
+	struct manifest_configs *manifests;
+	struct routing *routing;
+	struct blob_store **targets;          /* per routing->targets, opened on first use; see app_target */
+	struct notify notify;
+	const struct upload_hooks *hooks;     /* what the life cycle calls at its turning points */
+	struct gather_pool *gather;           /* buffers for bodies */
+	pthread_mutex_t target_mutex;
+};
+
+/*
+ * Open storage, state, locks, configurations and sinks. -1 + ${err} naming the variable or file at
+ * fault. ${responder}: for the metrics file.
+ */
+int app_open(struct app *a, const struct config *c, const struct app_backends *backends,
+	bool responder, struct err *err);
+void app_close(struct app *a);
+
+/* Storage key of an upload: {TUS_UPLOAD_PREFIX}/{first two hex digits}/{id}. */
+int app_upload_key(const struct app *a, const char *id, struct buf *out);
+/* The opened store of target number ${index} in routing->targets; opened (made) on first use. */
+struct blob_store *app_target(struct app *a, size_t index, struct err *err);
+
+/*
+ * --check-config: everything app_open reads, plus every manifest configuration, told at once as lines in
+ * ${problems}. Writes nothing. Returns the number of problems.
+ */
+size_t app_check(const struct config *c, const struct app_backends *backends, struct buf *problems);
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef DEX_BASE_CLOCK_H
+#define DEX_BASE_CLOCK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Time. The only file that asks the system for it. Wall-clock times are `int64_t` microseconds
+ * since 1970-01-01 UTC (0 = "never"/unset); durations are milliseconds; the monotonic clock is for
+ * timeouts only.
+ */
+
+#define CLOCK_RFC3339_SIZE 28 /* 2026-01-02T03:04:05.123456Z + NUL */
+#define CLOCK_HTTP_SIZE 30    /* Fri, 02 Jan 2026 03:04:05 GMT + NUL (RFC 9110 IMF-fixdate) */
+#define CLOCK_US_PER_S INT64_C(1000000)
+#define CLOCK_US_PER_MS INT64_C(1000)
+
+struct clock_civil {
+	int year, month, day, hour, minute, second; /* UTC; month 1-12 */
+};
+
+int64_t clock_now(void);     /* wall clock, microseconds */
+int64_t clock_mono_ms(void); /* monotonic, milliseconds */
+void clock_sleep_ms(int64_t ms);
+
+char *clock_rfc3339(char out[CLOCK_RFC3339_SIZE], int64_t us);
+char *clock_http_date(char out[CLOCK_HTTP_SIZE], int64_t us);
+void clock_civil(int64_t us, struct clock_civil *out);
+
+#endif

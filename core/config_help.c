@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of settings as texts for people. */
+#include "core/base/str.h"
+#include "core/config_impl.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define WIDTH 78
+
+static bool available(const struct config_row *row)
+{
+	return !(row->flags & CONFIG_NOT_IN_THIS_BUILD);
+}
+
+/* Words of ${text} in lines of at most WIDTH columns, each behind ${indent}. */
+static void add_wrapped(struct buf *out, const char *indent, const char *text)
+{
+	size_t column = 0;
+	for (const char *p = text; *p;) {
+		size_t word = strcspn(p, " ");
+		if (column > 0 && column + 1 + word > WIDTH) {
+			(void)buf_add_char(out, '\n');
+			column = 0;
+		}
+		if (column == 0) {
+			(void)buf_add_str(out, indent);
+			column = strlen(indent);
+		} else {
+			(void)buf_add_char(out, ' ');
+			column++;
+		}
+		(void)buf_add(out, p, word);
+		column += word;
+		p += word;
+		p += strspn(p, " ");
+	}
+	(void)buf_add_char(out, '\n');
+}
+
+/* "HELP (EXPECTED)". */
+static void describe(struct buf *out, const struct config_row *row)
+{
+	(void)buf_add_str(out, row->help);
+	if (row->type == CONFIG_TEXT || row->type == CONFIG_PATH)
+		return;
+	(void)buf_add_str(out, " (");
+	(void)config_value_expected(row, out);
+	(void)buf_add_char(out, ')');
+}
+
+static bool many_places(const struct config_row *row)
+{
+	return row->def && strchr(row->def, '|');
+}
+
+/* The places one after another, each between two ${quote}. */
+static void add_places(struct buf *out, const struct config_row *row, const char *quote)
+{
+	for (const char *p = row->def;;) {
+		size_t n = strcspn(p, "|");
+		(void)buf_add_str(out, quote);
+		(void)buf_add(out, p, n);
+		(void)buf_add_str(out, quote);
+		p += n;
+		if (*p == '\0')
+			return;
+		(void)buf_add_str(out, ", ");
+		p++;
+	}
+}
+
+/* Headings belong to the first row of a group; rows of other builds may stand between. */
+static const char *heading_of(size_t row)
+{
+	while (!config_table[row].heading)
+		row--;
+	return config_table[row].heading;
+}
+
+static void help_row(struct buf *out, const struct config_row *row)
+{
+	struct buf text;
+	buf_init(&text, 4096);
+	(void)buf_printf(out, "  %s", row->name);
+	if (row->def && (row->flags & CONFIG_SECRET))
+		(void)buf_add_str(out, "  (default: a value for development)");
+	else if (row->def && !many_places(row))
+		(void)buf_printf(out, "=%s", row->def);
+	(void)buf_add_char(out, '\n');
+	describe(&text, row);
+	if (many_places(row)) {
+		(void)buf_add_str(&text, "; default: the first of ");
+		add_places(&text, row, "");
+	}
+	out->overflow |= text.overflow;
+	add_wrapped(out, "      ", buf_str(&text));
+	buf_free(&text);
+}
+
+static void help_absent(struct buf *out)
+{
+	struct buf names;
+	buf_init(&names, 8192);
+	for (size_t i = 0; i < config_table_len; i++) {
+		if (available(&config_table[i]))
+			continue;
+		if (config_table[i].heading)
+			(void)buf_printf(
+				&names, "%s%s:", names.len ? "\n" : "", config_table[i].heading);
+		(void)buf_printf(&names, " %s", config_table[i].name);
+	}
+	if (names.len == 0)
+		return;
+	(void)buf_add_str(
+		out, "\nNot available in this build (must be unset, empty or at the default)\n");
+	for (char *p = names.data, *nl; p; p = nl) {
+		nl = strchr(p, '\n');
+		if (nl)
+			*nl++ = '\0';
+		add_wrapped(out, "  ", p);
+	}
+	out->overflow |= names.overflow;
+	buf_free(&names);
+}
+
+int config_help(struct buf *out)
+{
+	const char *last = NULL;
+	add_wrapped(out, "",
+		"Settings are environment variables. Those that the environment does not have are "
+		"taken "
+		"from the dotenv file (lines NAME=value) named with --appconf FILE or DEX_APPCONF. "
+		"An "
+		"empty value stands for the default. Faults are told at the start, all at once.");
+	for (size_t i = 0; i < config_table_len; i++) {
+		if (!available(&config_table[i]))
+			continue;
+		if (heading_of(i) != last) {
+			last = heading_of(i);
+			(void)buf_printf(out, "\n%s\n", last);
+		}
+		help_row(out, &config_table[i]);
+	}
+	help_absent(out);
+	(void)buf_add_char(out, '\n');
+	add_wrapped(out, "",
+		"Any other variable (EDAV_*, EHDI_*, EICR_*, NCIRD_*, LOCAL_EDAV_FOLDER and the "
+		"like) "
+		"matters only where the delivery file refers to it as $NAME. Unknown names that "
+		"begin "
+		"with DEX_ are refused.");
+	return out->overflow ? -1 : 0;
+}
+
+/* The value that a person may uncomment as it is: nothing secret, no placeholder. */
+static void example_row(struct buf *out, const struct config_row *row)
+{
+	const struct config_row *folder = config_table_find("LOCAL_FOLDER_UPLOADS_TUS");
+	struct buf text;
+	buf_init(&text, 4096);
+	describe(&text, row);
+	if (many_places(row)) {
+		(void)buf_add_str(&text, "; default: the first of ");
+		add_places(&text, row, "");
+	} else if (row->def && str_starts(row->def, CONFIG_FOLDER)) {
+		(void)buf_printf(&text, "; default: %s", row->def);
+	}
+	out->overflow |= text.overflow;
+	add_wrapped(out, "# ", buf_str(&text));
+	buf_free(&text);
+
+	char *value = row->flags & CONFIG_SECRET ? NULL : config_value_default(row, 0, folder->def);
+	(void)buf_printf(out, "#%s=%s\n", row->name, value ? value : "");
+	free(value);
+}
+
+int config_dotenv_example(struct buf *out)
+{
+	const char *last = NULL;
+	add_wrapped(out, "# ",
+		"Settings of DEX Upload for --appconf FILE. Every line shows a default; take the # "
+		"away "
+		"from those you change. Variables of the environment win over this file.");
+	for (size_t i = 0; i < config_table_len; i++) {
+		const struct config_row *row = &config_table[i];
+		if (!available(row) || (row->flags & CONFIG_ENV_ONLY))
+			continue;
+		if (heading_of(i) != last) {
+			last = heading_of(i);
+			(void)buf_printf(out, "\n## %s\n", last);
+		}
+		(void)buf_add_char(out, '\n');
+		example_row(out, row);
+	}
+	return out->overflow ? -1 : 0;
+}
+
+static void add_cell(struct buf *out, const char *text)
+{
+	for (; *text; text++) {
+		if (*text == '|')
+			(void)buf_add_char(out, '\\');
+		(void)buf_add_char(out, *text);
+	}
+}
+
+int config_markdown(struct buf *out)
+{
+	(void)buf_add_str(out, "| variable | default | meaning |\n| --- | --- | --- |\n");
+	for (size_t i = 0; i < config_table_len; i++) {
+		const struct config_row *row = &config_table[i];
+		struct buf text;
+		if (!available(row))
+			continue;
+		(void)buf_printf(out, "| `%s` | ", row->name);
+		if (row->def && (row->flags & CONFIG_SECRET)) {
+			(void)buf_add_str(out, "a value for development");
+		} else if (row->def) {
+			(void)buf_add_str(out, many_places(row) ? "the first of " : "");
+			add_places(out, row, "`");
+		}
+		(void)buf_add_str(out, " | ");
+		buf_init(&text, 4096);
+		describe(&text, row);
+		add_cell(out, buf_str(&text));
+		out->overflow |= text.overflow;
+		buf_free(&text);
+		(void)buf_add_str(out, " |\n");
+	}
+	return out->overflow ? -1 : 0;
+}

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/dex/notify.h"
+
+#include "core/base/clock.h"
+#include "core/base/err.h"
+#include "core/base/log.h"
+#include "core/base/mem.h"
+#include "core/base/str.h"
+#include "core/metrics.h"
+#include "core/store/publish.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define TAKE_MAX 64
+#define LEASE_MS INT64_C(120000)
+/* A local message is written at once; the sweep only has to look after it when that was lost. */
+#define LOCAL_GRACE_US (60 * CLOCK_US_PER_S)
+#define PAUSE_FIRST_MS INT64_C(5000)
+#define PAUSE_MAX_MS INT64_C(600000)
+/* So many failures in a row mean that the sink is down: the rest waits for the next flush. */
+#define FAILURES_MAX 3
+
+struct notify_item {
+	enum notify_kind kind;
+	struct publisher *publisher;
+	char upload_id[UUID_SIZE];
+	char *name;
+	char *data;
+	size_t len;
+	bool replace;
+	bool keep;
+};
+
+void notify_close(struct notify *n)
+{
+	for (size_t i = 0; i < n->n; i++)
+		publish_close(n->sinks[i].publisher);
+	n->n = 0;
+}
+
+struct publisher *notify_find(const struct notify *n, const char *name)
+{
+	for (size_t i = 0; i < n->n; i++) {
+		if (str_eq(publish_name(n->sinks[i].publisher), name))
+			return n->sinks[i].publisher;
+	}
+	return NULL;
+}
+
+void notify_batch_init(struct notify_batch *b, const struct notify *n)
+{
+	*b = (struct notify_batch){.notify = n};
+}
+
+void notify_batch_free(struct notify_batch *b)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		free(b->items[i].name);
+		free(b->items[i].data);
+	}
+	free(b->items);
+	free(b->rows);
+	*b = (struct notify_batch){.notify = b->notify};
+}
+
+void notify_batch_add(struct notify_batch *b, enum notify_kind kind, const char *upload_id,
+	const char *name, bool replace, bool keep, struct buf *json)
+{
+	size_t len = json->len;
+	char *data = buf_take(json);
+	for (size_t i = 0; i < b->notify->n; i++) {
+		const struct notify_sink *sink = &b->notify->sinks[i];
+		if (sink->kind != kind)
+			continue;
+		if (b->n == b->cap) {
+			b->cap = b->cap ? 2 * b->cap : 8;
+			b->items = mem_array(b->items, b->cap, sizeof(*b->items));
+		}
+		struct notify_item *item = &b->items[b->n++];
+		*item = (struct notify_item){
+			.kind = kind,
+			.publisher = sink->publisher,
+			.name = mem_strdup(name),
+			.data = mem_strndup(data, len),
+			.len = len,
+			.replace = replace,
+			.keep = keep,
+		};
+		str_copy(item->upload_id, sizeof(item->upload_id), upload_id);
+	}
+	free(data);
+}
+
+struct outbox_list notify_batch_rows(struct notify_batch *b, int64_t now)
+{
+	struct outbox_list list = {0};
+	free(b->rows);
+	b->rows = mem_array(NULL, b->n ? b->n : 1, sizeof(*b->rows));
+	for (size_t i = 0; i < b->n; i++) {
+		const struct notify_item *item = &b->items[i];
+		bool local = publish_is_local(item->publisher);
+		if (local && !item->keep)
+			continue;
+		struct outbox_message *row = &b->rows[list.n++];
+		*row = (struct outbox_message){
+			.sink = publish_name(item->publisher),
+			.name = item->name,
+			.replace = item->replace,
+			.data = item->data,
+			.due_at = local ? now + LOCAL_GRACE_US : now,
+		};
+		str_copy(row->upload_id, sizeof(row->upload_id), item->upload_id);
+	}
+	list.items = b->rows;
+	return list;
+}
+
+static void count_event(const char *type)
+{
+	struct buf labels;
+	buf_init(&labels, 200);
+	if (metrics_label(&labels, "type", type) == 0 &&
+		metrics_label(&labels, "op", "publish") == 0)
+		metrics_add(METRIC_EVENTS, buf_str(&labels), 1);
+	buf_free(&labels);
+}
+
+void notify_batch_send_local(struct notify_batch *b)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		const struct notify_item *item = &b->items[i];
+		if (!publish_is_local(item->publisher))
+			continue;
+		struct publish_message m = {
+			.upload_id = item->upload_id,
+			.name = item->name,
+			.data = item->data,
+			.len = item->len,
+			.replace = item->replace,
+		};
+		struct err err = {0};
+		if (publish_send(item->publisher, &m, false, &err) < 0)
+			LOG(LOG_LEVEL_WARN, "message not written",
+				log_str("upload_id", item->upload_id), log_str("name", item->name),
+				log_err(&err));
+		else if (item->kind == NOTIFY_EVENT)
+			count_event(item->name);
+	}
+}
+
+/* Messages taken from the outbox, in their order. */
+struct taken {
+	struct outbox_message items[TAKE_MAX]; /* `data` and `name` owned */
+	size_t n;
+};
+
+static int keep_message(void *arg, const struct outbox_message *m)
+{
+	struct taken *t = arg;
+	if (t->n == TAKE_MAX)
+		return -1;
+	struct outbox_message *copy = &t->items[t->n++];
+	*copy = *m;
+	copy->sink = NULL;
+	copy->name = mem_strdup(m->name);
+	copy->data = mem_strdup(m->data);
+	return 0;
+}
+
+static void forget_messages(struct taken *t)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		free((void *)(uintptr_t)t->items[i].name);
+		free((void *)(uintptr_t)t->items[i].data);
+	}
+	t->n = 0;
+}
+
+static int64_t pause_us(int attempt)
+{
+	int64_t ms = PAUSE_FIRST_MS;
+	for (int i = 0; i < attempt && ms < PAUSE_MAX_MS; i++)
+		ms *= 2;
+	return (ms < PAUSE_MAX_MS ? ms : PAUSE_MAX_MS) * CLOCK_US_PER_MS;
+}
+
+struct flush {
+	struct state *state;
+	bool (*stop)(void *arg);
+	void *arg;
+	size_t sent;
+	size_t failed;
+};
+
+/* An earlier message of the same upload failed in this batch: it has to go first. */
+static bool must_wait(const struct taken *t, size_t i, const bool *failed)
+{
+	for (size_t k = 0; k < i; k++) {
+		if (failed[k] && str_eq(t->items[k].upload_id, t->items[i].upload_id))
+			return true;
+	}
+	return false;
+}
+
+static int put_off(struct flush *f, const struct publisher *p, const struct outbox_message *m,
+	const struct err *cause, struct err *err)
+{
+	LOG(LOG_LEVEL_WARN, "message put off", log_str("upload_id", m->upload_id),
+		log_str("sink", publish_name(p)), log_str("name", m->name),
+		log_int("attempt", m->attempt + 1), log_err(cause));
+	f->failed++;
+	return state_outbox_retry(f->state, m->id, clock_now() + pause_us(m->attempt), err);
+}
+
+/* Send what was taken. 1: go on with this sink, 0: enough for now, -1: the state store failed. */
+static int send_taken(
+	struct flush *f, const struct notify_sink *sink, const struct taken *t, struct err *err)
+{
+	int64_t ids[TAKE_MAX];
+	bool failed[TAKE_MAX] = {false};
+	size_t nsent = 0;
+	int in_a_row = 0;
+	int rc = 1;
+	int64_t began = clock_mono_ms();
+	for (size_t i = 0; rc == 1 && i < t->n; i++) {
+		const struct outbox_message *m = &t->items[i];
+		/* Beyond its lease another sweep would send the rest at the same time. */
+		if (clock_mono_ms() - began > LEASE_MS / 2 || (f->stop && f->stop(f->arg))) {
+			rc = 0;
+			break;
+		}
+		if (must_wait(t, i, failed))
+			continue;
+		struct publish_message msg = {
+			.upload_id = m->upload_id,
+			.name = m->name,
+			.data = m->data,
+			.len = strlen(m->data),
+			.replace = m->replace,
+		};
+		struct err cause = {0};
+		if (publish_send(sink->publisher, &msg, true, &cause) == 0) {
+			ids[nsent++] = m->id;
+			in_a_row = 0;
+			/* A local one was counted when it was written. */
+			if (sink->kind == NOTIFY_EVENT && !publish_is_local(sink->publisher))
+				count_event(m->name);
+			continue;
+		}
+		failed[i] = true;
+		if (put_off(f, sink->publisher, m, &cause, err) < 0)
+			rc = -1;
+		else if (++in_a_row == FAILURES_MAX)
+			rc = 0;
+	}
+	struct err late = {0};
+	if (nsent > 0 && state_outbox_sent(f->state, ids, nsent, &late) < 0) {
+		*err = late;
+		return -1;
+	}
+	f->sent += nsent;
+	return rc;
+}
+
+static int flush_sink(struct flush *f, const struct notify_sink *sink, struct err *err)
+{
+	struct taken *t = mem_zalloc(sizeof(*t));
+	int rc = 1;
+	while (rc == 1 && !(f->stop && f->stop(f->arg))) {
+		if (state_outbox_take(f->state, publish_name(sink->publisher), clock_now(),
+			    LEASE_MS, TAKE_MAX, keep_message, t, err) < 0)
+			rc = -1;
+		else if (t->n == 0)
+			rc = 0;
+		else
+			rc = send_taken(f, sink, t, err);
+		forget_messages(t);
+	}
+	free(t);
+	return rc < 0 ? -1 : 0;
+}
+
+int notify_flush(const struct notify *n, struct state *state, bool (*stop)(void *arg), void *arg,
+	size_t *sent, size_t *failed, struct err *err)
+{
+	struct flush f = {.state = state, .stop = stop, .arg = arg};
+	int rc = 0;
+	for (size_t i = 0; rc == 0 && i < n->n; i++)
+		rc = flush_sink(&f, &n->sinks[i], err);
+	*sent = f.sent;
+	*failed = f.failed;
+	return rc;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef DEX_STORE_PUBLISH_H
+#define DEX_STORE_PUBLISH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * A sink for reports or events: bytes go to a topic. Formats are made elsewhere (core/dex/report.h).
+ * Sending is at least once; a repeated message is the same bytes with the same key.
+ */
+
+struct publish_backend;
+struct publisher;
+struct err;
+
+struct publish_message {
+	const char *upload_id; /* messages of one upload keep their order */
+	const char *name;      /* action or event type: "upload-status", "FileReady" */
+	const char *data;      /* one JSON object, no newline */
+	size_t len;
+	bool replace;          /* disposition "replace": only the newest counts */
+};
+
+/* ${where}: folder or connection string of the sink; ${name} is used in logs, /health and metrics. */
+struct publisher *publish_open(const struct publish_backend *backend, const char *name,
+	const char *where, struct err *err);
+void publish_close(struct publisher *p); /* NULL is fine */
+const char *publish_name(const struct publisher *p);
+/* True where sending is a cheap local write, done at once by whoever causes the message. */
+bool publish_is_local(const struct publisher *p);
+/*
+ * Send one message. ${repeat}: it may have been sent before, and must then survive a crash after
+ * return: a local sink looks whether it is there already and syncs it to disk.
+ */
+int publish_send(struct publisher *p, const struct publish_message *m, bool repeat, struct err *err);
+int publish_probe(struct publisher *p, struct err *err);
+
+#endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef DEX_STORE_PUBLISH_IMPL_H
+#define DEX_STORE_PUBLISH_IMPL_H
+
+#include "core/store/publish.h"
+
+struct publisher { /* first member of the backend's own struct */
+	const struct publish_backend *backend;
+	char *name;
+};
+
+struct publish_backend {
+	const char *type; /* "file", "service-bus", "sns" */
+	bool local;
+	struct publisher *(*open)(const char *where, struct err *err);
+	void (*close)(struct publisher *p);
+	int (*send)(struct publisher *p, const struct publish_message *m, bool repeat, struct err *err);
+	int (*probe)(struct publisher *p, struct err *err);
+};
+
+#endif

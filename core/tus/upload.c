@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/app.h"
+#include "core/base/clock.h"
+#include "core/base/crash.h"
+#include "core/base/err.h"
+#include "core/base/log.h"
+#include "core/base/mem.h"
+#include "core/metrics.h"
+#include "core/store/blob.h"
+#include "core/store/lock.h"
+#include "core/tus/hooks.h"
+#include "core/tus/upload_impl.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int64_t upload_expires_at(const struct app *a, const struct upload *u)
+{
+	bool unfinished = u->status == UPLOAD_OPEN ||
+			  (u->status == UPLOAD_COMPLETE && u->kind == UPLOAD_PARTIAL);
+
+	if (!unfinished || a->config->upload_expiry_ms == 0)
+		return 0;
+	return u->touched_at + a->config->upload_expiry_ms * CLOCK_US_PER_MS;
+}
+
+int upload_storage_failed(struct err *err)
+{
+	if (err->code != ERR_NO_SPACE)
+		err->code = ERR_UNAVAILABLE;
+	return err_prefix(err, "storage");
+}
+
+bool upload_must_sync(const struct app *a, const struct upload *up, int64_t to, int64_t length)
+{
+	if (length == UPLOAD_LENGTH_UNKNOWN)
+		length = up->length;
+	switch (config_durability(a->config)) {
+	case CONFIG_DURABLE_PATCH:
+		return true;
+	case CONFIG_DURABLE_COMPLETE:
+		return to == length;
+	case CONFIG_DURABLE_NONE:
+		break;
+	}
+	return false;
+}
+
+/* The transition that completes ${up}, whose members already have their final values. */
+static enum state_result complete(
+	struct app *a, struct upload *up, const struct upload_change *c, struct err *err)
+{
+	const char *targets[HOOKS_TARGETS_MAX];
+	size_t ntargets = 0;
+	struct notify_batch batch;
+	enum state_result r;
+
+	notify_batch_init(&batch, &a->notify);
+	if (up->kind != UPLOAD_PARTIAL)
+		ntargets = a->hooks->complete(a, up, c->now, targets, &batch);
+	struct outbox_list rows = notify_batch_rows(&batch, c->now);
+	crash_point("upload-completing");
+	r = state_upload_complete(a->state, c, targets, ntargets, &rows, err);
+	crash_point("upload-completed");
+	if (r == STATE_OK) {
+		notify_batch_send_local(&batch);
+		crash_point("upload-reported");
+		metrics_add(METRIC_UPLOADS_FINISHED, "", 1);
+	}
+	notify_batch_free(&batch);
+	return r;
+}
+
+int upload_step(struct app *a, struct upload *up, const struct upload_step *s, struct err *err)
+{
+	struct upload before = *up; /* scalars only; the strings stay with ${up} */
+	int64_t now = clock_now();
+	struct upload_change c = {
+		.id = up->id,
+		.fence = s->fence,
+		.from = up->offset,
+		.to = s->to,
+		.length = s->length,
+		.token = s->token,
+		.unverified = s->unverified,
+		.now = now,
+	};
+	enum state_result r;
+
+	if (s->length != UPLOAD_LENGTH_UNKNOWN)
+		up->length = s->length;
+	up->offset = s->to;
+	up->unverified = s->unverified;
+	up->touched_at = now;
+	if (up->offset == up->length) {
+		up->status = UPLOAD_COMPLETE;
+		up->completed_at = now;
+		r = complete(a, up, &c, err);
+	} else {
+		r = state_upload_advance(a->state, &c, err);
+	}
+	if (r == STATE_OK) {
+		if (s->token) {
+			free(up->token);
+			up->token = mem_strdup(s->token);
+		}
+		return 0;
+	}
+	*up = before;
+	if (r == STATE_CONFLICT)
+		return err_set(err, ERR_INTERRUPTED, __func__,
+			"another request has taken this upload over");
+	if (r == STATE_NOT_FOUND)
+		return err_set(err, ERR_NOT_FOUND, __func__, "no such upload");
+	return -1;
+}
+
+static int check_status(const struct upload *u, struct err *err)
+{
+	switch (u->status) {
+	case UPLOAD_OPEN:
+	case UPLOAD_COMPLETE:
+		return 0;
+	case UPLOAD_EXPIRED:
+		return err_set(err, ERR_GONE, __func__, "this upload has expired");
+	case UPLOAD_TERMINATED:
+		return err_set(err, ERR_GONE, __func__, "this upload was terminated");
+	case UPLOAD_RETIRED:
+		break;
+	}
+	return err_set(err, ERR_GONE, __func__, "this upload was delivered and then removed");
+}
+
+/* Read the row, whatever its status. */
+static int load(struct app *a, const char *id, struct upload *out, struct err *err)
+{
+	switch (state_upload_get(a->state, id, out, err)) {
+	case STATE_OK:
+		return 0;
+	case STATE_ERROR:
+		return -1;
+	case STATE_NOT_FOUND:
+	case STATE_CONFLICT:
+		break;
+	}
+	return err_set(err, ERR_NOT_FOUND, __func__, "no such upload");
+}
+
+int upload_find(struct app *a, const char *id, struct upload *out, struct err *err)
+{
+	if (load(a, id, out, err) < 0)
+		return -1;
+	if (check_status(out, err) < 0) {
+		upload_free(out);
+		return -1;
+	}
+	return 0;
+}
+
+/* Make the first ${size} bytes of ${key} durable; a dead writer may have left them in the cache. */
+static int sync_stored(
+	struct app *a, const struct upload *up, const char *key, int64_t size, struct err *err)
+{
+	struct blob_writer *w =
+		blob_begin(a->uploads, key, BLOB_RESUME, (uint64_t)size, up->token, 0, err);
+
+	if (!w)
+		return upload_storage_failed(err);
+	int rc = blob_sync(w, err);
+	blob_end(w);
+	return rc < 0 ? upload_storage_failed(err) : 0;
+}
+
+/* Hold `state` against what storage really has; see the ordering contract in DESIGN.md. */
+static int recover(struct app *a, struct upload_hold *h, struct err *err)
+{
+	struct upload *up = &h->up;
+	struct buf key;
+	struct blob_stat st = {0};
+	int rc = -1;
+
+	if (up->status != UPLOAD_OPEN || up->kind == UPLOAD_FINAL)
+		return 0;
+	buf_init(&key, BLOB_KEY_MAX);
+	if (app_upload_key(a, up->id, &key) < 0) {
+		err_set(err, ERR_INVALID, __func__, "the storage prefix is too long");
+		goto out;
+	}
+	if (blob_stat(a->uploads, buf_str(&key), &st, err) < 0) {
+		if (err->code != ERR_NOT_FOUND) {
+			upload_storage_failed(err);
+			goto out;
+		}
+		err_clear(err);
+		st.size = 0;
+	}
+	int64_t size = st.size > INT64_MAX ? INT64_MAX : (int64_t)st.size;
+	if (up->length != UPLOAD_LENGTH_UNKNOWN && size > up->length)
+		size = up->length;
+	struct upload_step step = {
+		.to = up->offset,
+		.length = UPLOAD_LENGTH_UNKNOWN,
+		.fence = lock_fence(h->lock),
+	};
+	if (size < up->offset) {
+		LOG(LOG_LEVEL_ERROR, "storage has fewer bytes than were acknowledged",
+			log_str("upload_id", up->id), log_int("acknowledged", up->offset),
+			log_int("stored", size));
+		step.to = size;
+	} else if (size > up->offset && !up->unverified && blob_can(a->uploads, BLOB_CAP_ADOPT)) {
+		if (upload_must_sync(a, up, size, UPLOAD_LENGTH_UNKNOWN) &&
+			sync_stored(a, up, buf_str(&key), size, err) < 0)
+			goto out;
+		step.to = size;
+	} else if (up->offset != up->length) {
+		rc = 0;
+		goto out;
+	}
+	rc = upload_step(a, up, &step, err);
+out:
+	buf_free(&key);
+	return rc;
+}
+
+int upload_take(struct app *a, const char *id, struct upload_hold *out, struct err *err)
+{
+	memset(out, 0, sizeof(*out));
+	if (lock_acquire(a->locks, id, a->config->lock_wait_ms, &out->lock, err) != LOCK_OK)
+		return -1;
+	if (upload_find(a, id, &out->up, err) < 0)
+		goto fail;
+	if (recover(a, out, err) < 0)
+		goto fail;
+	return 0;
+fail:
+	upload_let_go(out);
+	return -1;
+}
+
+void upload_let_go(struct upload_hold *h)
+{
+	lock_release(h->lock);
+	h->lock = NULL;
+	upload_free(&h->up);
+}
+
+int upload_terminate(struct app *a, struct upload_hold *h, struct err *err)
+{
+	struct upload *up = &h->up;
+	int64_t now = clock_now();
+	struct notify_batch batch;
+	struct buf key;
+	int rc = -1;
+
+	buf_init(&key, BLOB_KEY_MAX);
+	notify_batch_init(&batch, &a->notify);
+	if (up->status == UPLOAD_OPEN && up->kind != UPLOAD_PARTIAL)
+		a->hooks->ended(a, up, "terminated by the sender", now, &batch);
+	struct outbox_list rows = notify_batch_rows(&batch, now);
+	switch (state_upload_end(a->state, up->id, UPLOAD_TERMINATED, 0, now, &rows, err)) {
+	case STATE_OK:
+		break;
+	case STATE_CONFLICT:
+		err_set(err, ERR_CONFLICT, __func__, "deliveries of this upload are still pending");
+		goto out;
+	case STATE_NOT_FOUND:
+		err_set(err, ERR_NOT_FOUND, __func__, "no such upload");
+		goto out;
+	case STATE_ERROR:
+		goto out;
+	}
+	notify_batch_send_local(&batch);
+	metrics_add(METRIC_UPLOADS_TERMINATED, "", 1);
+	rc = 0;
+	/* The upload is gone for its sender; data that cannot be removed now are left to the sweep.
+	 */
+	struct err left = {0};
+	if (app_upload_key(a, up->id, &key) < 0 ||
+		blob_del(a->uploads, buf_str(&key), up->token, &left) < 0 ||
+		state_upload_removed(a->state, up->id, &left) < 0)
+		LOG(LOG_LEVEL_WARN, "data of a terminated upload are left to the sweep",
+			log_str("upload_id", up->id), log_err(&left));
+out:
+	notify_batch_free(&batch);
+	buf_free(&key);
+	return rc;
+}

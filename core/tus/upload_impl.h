@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef DEX_TUS_UPLOAD_IMPL_H
+#define DEX_TUS_UPLOAD_IMPL_H
+
+#include "core/tus/upload.h"
+
+/* Steps that creation, reception and recovery share; only core/tus includes this. */
+
+/*
+ * Move the offset of an open upload in `state` (and with ${length} its length, unless
+ * UPLOAD_LENGTH_UNKNOWN), and complete it when that was the last byte. Bytes up to ${to} must be as
+ * durable as DEX_DURABILITY asks. ${up} follows on success. A conflict is ERR_INTERRUPTED: somebody
+ * else has taken over.
+ */
+struct upload_step {
+	int64_t to;
+	int64_t length;
+	const char *token; /* NULL: unchanged */
+	bool unverified;
+	uint64_t fence;
+};
+int upload_step(struct app *a, struct upload *up, const struct upload_step *s, struct err *err);
+
+/*
+ * A failure of the storage, whatever its code, is not the client's: all but ERR_NO_SPACE become
+ * ERR_UNAVAILABLE, so that a lost mount never looks like an unknown upload. Returns -1.
+ */
+int upload_storage_failed(struct err *err);
+
+/* Bytes up to ${to} must be synced before upload_step may say so. */
+bool upload_must_sync(const struct app *a, const struct upload *up, int64_t to, int64_t length);
+
+/* The parts of a final upload: exist, are partial and finished. Their total length into ${total}.
+ */
+int upload_concat_check(
+	struct app *a, const struct headers_concat *c, int64_t *total, struct err *err);
+/* Copy the parts into ${up} and complete it. */
+int upload_concat_run(
+	struct app *a, const struct headers_concat *c, struct upload *up, struct err *err);
+
+#endif

@@ -1,0 +1,108 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the benchmarks and prints a line per figure; see run.sh for the settings."""
+
+import json
+import os
+import resource
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.dont_write_bytecode = True
+sys.path.insert(0, HERE)
+
+import big  # noqa: E402
+import many  # noqa: E402
+import measure  # noqa: E402
+import small  # noqa: E402
+import stalled  # noqa: E402
+
+PARTS = {"a": big, "b": small, "c": stalled, "d": many}
+
+
+class Table:
+    """The lines as they are printed, and what they were made of."""
+
+    FORM = "{:2} {:44} {:46} {:20} {:14} {}"
+
+    def __init__(self):
+        self.lines = []
+        self.raw = {}
+        print(self.FORM.format("", "what", "measured", "ratio to the peer", "aim", ""), flush=True)
+
+    def line(self, part, what, measured, ratio=None, span=None, value=None, at_least=None,
+             at_most=None, aim_unit=""):  # fmt: skip
+        """An aim is about ${value} where given, else about ${ratio}."""
+        judged = ratio if value is None else value
+        aim = verdict = ""
+        if at_least is not None:
+            aim, good = f">= {at_least:g} {aim_unit}", judged >= at_least
+        elif at_most is not None:
+            aim, good = f"<= {at_most:g} {aim_unit}", judged <= at_most
+        if aim:
+            verdict = "ok" if good else "short"
+        shown = "" if ratio is None else f"{ratio:.2f}"
+        if span:
+            shown += f" ({measure.span(span)})"
+        self.lines.append(
+            {
+                "part": part, "what": what.strip(), "measured": measured, "ratio": ratio,
+                "value": value, "aim": aim.strip(), "verdict": verdict,
+            }  # fmt: skip
+        )
+        print(self.FORM.format(part, what, measured, shown, aim, verdict).rstrip(), flush=True)
+
+
+class Options:
+    def __init__(self):
+        self.only = os.environ.get("BENCH_ONLY", "").replace(" ", "") or ",".join(PARTS)
+        self.parts = self.only.split(",")
+        self.rounds = int(os.environ.get("BENCH_ROUNDS", "3"))
+        self.load = measure.Load(os.environ["DEX_BIN"])
+        unknown = set(self.parts) - set(PARTS)
+        if unknown or self.rounds < 1:
+            sys.exit(f"bench: BENCH_ONLY takes {','.join(PARTS)}; BENCH_ROUNDS a number from 1")
+
+
+def machine():
+    return {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "kernel": os.uname().release,
+        "cores": os.cpu_count(),
+        "load": os.getloadavg()[0],
+    }
+
+
+def main():
+    options = Options()
+    # 1,000 stalled senders: a connection each here, some files each in the responder.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 16384 if hard == resource.RLIM_INFINITY else min(hard, 16384)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if not os.environ.get("TMPDIR"):
+        tempfile.tempdir = f"{ROOT}/build/bench"
+        os.makedirs(tempfile.tempdir, exist_ok=True)
+    before = machine()
+    print(
+        f"{before['cores']} cores, load {before['load']:.1f} before the start; loopback; medians "
+        f"of {options.rounds} rounds (range). Compare within this run only.\n"
+    )
+    table = Table()
+    for part in options.parts:
+        PARTS[part].run(table, options)
+    after = machine()
+    os.makedirs(f"{ROOT}/build", exist_ok=True)
+    with open(f"{ROOT}/build/bench.json", "w") as f:
+        json.dump(
+            {"before": before, "after": after, "lines": table.lines, "raw": table.raw}, f, indent=1
+        )
+    short = sum(line["verdict"] == "short" for line in table.lines)
+    judged = sum(line["verdict"] != "" for line in table.lines)
+    print(f"\n{judged - short} of {judged} aims met; figures in build/bench.json")
+
+
+if __name__ == "__main__":
+    main()

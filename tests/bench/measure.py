@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Figures of processes, and what is made of them."""
+
+import json
+import os
+import statistics
+import subprocess
+import time
+
+GIB = 1 << 30
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+def cpu(pids):
+    """User and system seconds so far of the processes (all their threads) together."""
+    total = 0
+    for pid in pids:
+        with open(f"/proc/{pid}/stat") as f:
+            fields = f.read().rpartition(")")[2].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / _TICK
+
+
+def pss(pid):
+    """Proportional set size in KiB."""
+    with open(f"/proc/{pid}/smaps_rollup") as f:
+        for line in f:
+            if line.startswith("Pss:"):
+                return int(line.split()[1])
+    raise ValueError(f"no Pss of process {pid}")
+
+
+def threads(pid):
+    return len(os.listdir(f"/proc/{pid}/task"))
+
+
+def touch_pages(directory):
+    """
+    Write 1 GiB and take it away again. A virtual machine may have given its free pages back to the
+    host, and then the first who writes pays for getting them: not to be whom we measure.
+    """
+    path = f"{directory}/pages"
+    subprocess.run(
+        ["dd", "if=/dev/zero", f"of={path}", "bs=1M", "count=1024", "status=none"], check=True
+    )
+    os.unlink(path)
+
+
+def median(values):
+    return statistics.median(values)
+
+
+def span(values, form="{:.2f}"):
+    return f"{form.format(min(values))}..{form.format(max(values))}"
+
+
+def run_program(argv, env, cwd):
+    """A program from start to end: seconds of the clock and of the processor."""
+    null = os.open(os.devnull, os.O_RDWR)
+    here = os.getcwd()
+    os.chdir(cwd)
+    try:
+        actions = [(os.POSIX_SPAWN_DUP2, null, fd) for fd in (0, 1, 2)]
+        start = time.perf_counter()
+        pid = os.posix_spawn(argv[0], argv, env, file_actions=actions)
+        _, status, usage = os.wait4(pid, 0)
+        seconds = time.perf_counter() - start
+    finally:
+        os.chdir(here)
+        os.close(null)
+    if status:
+        raise RuntimeError(f"{argv} ended with status {os.waitstatus_to_exitcode(status)}")
+    return seconds, usage.ru_utime + usage.ru_stime
+
+
+class Load:
+    """The load generator, tests/bench/load.c."""
+
+    def __init__(self, directory):
+        self.program = f"{directory}/bench/load"
+
+    def uploads(self, port, metadata, connections, seconds, size=10240, path="/files"):
+        argv = [self.program, "uploads", port, path, connections, int(seconds * 1000), size, metadata]
+        r = subprocess.run([str(x) for x in argv], check=True, capture_output=True, text=True)
+        result = json.loads(r.stdout)
+        if result["failures"] or not result["uploads"]:
+            raise RuntimeError(f"port {port}: {r.stdout}{r.stderr}")
+        result["rate"] = result["uploads"] / result["seconds"]
+        return result
+
+    def crc32c(self, path):
+        r = subprocess.run([self.program, "crc32c", path], check=True, capture_output=True, text=True)
+        return bytes.fromhex(r.stdout)

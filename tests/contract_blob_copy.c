@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What blob.h promises of copies and listings, held against every store. */
+#include "core/base/err.h"
+#include "core/base/mem.h"
+#include "core/store/blob.h"
+#include "tests/lib/blob_fault.h"
+#include "tests/lib/blob_memory.h"
+#include "tests/lib/blob_world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void copy_joins_its_sources_in_order(void **state)
+{
+	struct blob_world *w = *state;
+	blob_world_put(w, w->s, "a", "first ");
+	blob_world_put(w, w->s, "b", "");
+	blob_world_put(w, w->other, "c", "second and more");
+	struct blob_source src[] = {{w->s, "a", 6}, {w->s, "b", 0}, {w->other, "c", 6}};
+	blob_world_ok(w, blob_copy_from(w->s, "x/all", src, 3, NULL, NULL, NULL, &w->err));
+	blob_world_assert_content(w, w->s, "x/all", "first second");
+	blob_world_ok(w, blob_copy_from(w->other, "x/one", src, 1, NULL, NULL, NULL, &w->err));
+	blob_world_assert_content(w, w->other, "x/one", "first ");
+	blob_world_ok(w, blob_copy_from(w->other, "x/none", NULL, 0, NULL, NULL, NULL, &w->err));
+	blob_world_assert_content(w, w->other, "x/none", "");
+}
+
+static void copy_between_kinds_tells_the_sum(void **state)
+{
+	struct blob_world *w = *state;
+	char sum[65];
+	struct blob_store *memory =
+		blob_open(&blob_memory_backend, "memory", NULL, 0, true, &w->err);
+	blob_world_put(w, memory, "k", "abc");
+	struct blob_source src = {memory, "k", 3};
+	struct blob_store *fault = blob_fault_open(memory);
+	src.store = fault;
+	blob_world_ok(w, blob_copy_from(w->s, "k", &src, 1, NULL, NULL, sum, &w->err));
+	blob_world_assert_content(w, w->s, "k", "abc");
+	assert_string_equal(
+		sum, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+	blob_close(fault);
+}
+
+static void copy_of_a_short_source_is_corrupt(void **state)
+{
+	struct blob_world *w = *state;
+	char sum[65];
+	uint64_t removed;
+	blob_world_put(w, w->s, "a", "12345");
+	struct blob_source src[] = {{w->s, "a", 5}, {w->s, "a", 6}};
+	assert_int_equal(blob_copy_from(w->s, "x", src, 2, NULL, NULL, sum, &w->err), -1);
+	assert_int_equal(w->err.code, ERR_CORRUPT);
+	assert_string_equal(sum, "");
+	blob_world_assert_missing(w, w->s, "x");
+	src[1].key = "missing";
+	assert_int_equal(blob_copy_from(w->s, "x", src, 2, NULL, NULL, NULL, &w->err), -1);
+	assert_int_equal(w->err.code, ERR_NOT_FOUND);
+	blob_world_assert_missing(w, w->s, "x");
+	blob_world_ok(w, blob_sweep(w->s, -10000, &removed, &w->err));
+	assert_int_equal(removed, 0);
+}
+
+static void copy_never_replaces(void **state)
+{
+	struct blob_world *w = *state;
+	blob_world_put(w, w->s, "a", "new");
+	blob_world_put(w, w->other, "x", "old one");
+	struct blob_source src = {w->s, "a", 3};
+	assert_int_equal(blob_copy_from(w->other, "x", &src, 1, NULL, NULL, NULL, &w->err), -1);
+	assert_int_equal(w->err.code, ERR_EXISTS);
+	blob_world_assert_content(w, w->other, "x", "old one");
+}
+
+struct watcher {
+	int calls;
+	int stop_at;
+	uint64_t last;
+	uint64_t total;
+};
+
+static int watch(void *arg, uint64_t done)
+{
+	struct watcher *p = arg;
+	assert_true(done > p->last && done <= p->total);
+	p->last = done;
+	return ++p->calls == p->stop_at ? -1 : 0;
+}
+
+static void copy_reports_and_can_be_stopped(void **state)
+{
+	struct blob_world *w = *state;
+	size_t len = ((size_t)33 << 20) + 17;
+	char *data = mem_zalloc(len);
+	memset(data, 'x', len);
+	struct blob_writer *a = blob_world_begin(w, "big", BLOB_RESUME, 0);
+	blob_world_ok(w, blob_append(a, data, len, &w->err));
+	blob_world_ok(w, blob_commit(a, NULL, &w->err));
+	free(data);
+	struct blob_source src[] = {{w->s, "big", len}, {w->s, "big", len}};
+	struct watcher seen = {.total = 2 * len};
+	struct blob_progress progress = {watch, &seen};
+	blob_world_ok(w, blob_copy_from(w->other, "copy", src, 2, NULL, &progress, NULL, &w->err));
+	assert_true(seen.calls >= 1);
+	struct watcher stop = {.total = 2 * len, .stop_at = 1};
+	progress.arg = &stop;
+	assert_int_equal(
+		blob_copy_from(w->other, "copy2", src, 2, NULL, &progress, NULL, &w->err), -1);
+	assert_int_equal(w->err.code, ERR_INTERRUPTED);
+	assert_int_equal(stop.calls, 1);
+	blob_world_assert_missing(w, w->other, "copy2");
+	assert_int_equal(blob_world_count(w, w->other, ""), 1);
+}
+
+struct seen {
+	char keys[8][64];
+	int n;
+	int stop_at;
+};
+
+static int collect(void *arg, const char *key, const struct blob_stat *st)
+{
+	struct seen *seen = arg;
+	assert_int_equal(st->size, strlen(key));
+	assert_true(seen->n < 8);
+	snprintf(seen->keys[seen->n++], sizeof(seen->keys[0]), "%s", key);
+	return seen->n == seen->stop_at ? -1 : 0;
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+static void list_takes_whole_segments(void **state)
+{
+	static const char *const keys[] = {"a/b/1", "a/b/c/2", "a/bc/3", "a/b.d", "z"};
+	static const struct {
+		const char *prefix;
+		const char *joined;
+	} cases[] = {
+		{"", "a/b.d a/b/1 a/b/c/2 a/bc/3 z "},
+		{"a", "a/b.d a/b/1 a/b/c/2 a/bc/3 "},
+		{"a/b", "a/b/1 a/b/c/2 "},
+		{"a/b.d", "a/b.d "},
+		{"a/b/c", "a/b/c/2 "},
+		{"a/b/c/d", ""},
+		{"z/y", ""},
+		{"nothing", ""},
+	};
+	struct blob_world *w = *state;
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		blob_world_put(w, w->s, keys[i], keys[i]);
+	struct blob_writer *staged = blob_world_begin(w, "a/b/staged", BLOB_STAGE, 0);
+	blob_world_append(w, staged, "not yet");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct seen seen = {.stop_at = 0};
+		char joined[512] = "";
+		size_t len = 0;
+		blob_world_ok(w, blob_list(w->s, cases[i].prefix, collect, &seen, &w->err));
+		qsort(seen.keys, (size_t)seen.n, sizeof(seen.keys[0]), by_text);
+		for (int k = 0; k < seen.n; k++)
+			len += (size_t)snprintf(
+				joined + len, sizeof(joined) - len, "%s ", seen.keys[k]);
+		assert_string_equal(joined, cases[i].joined);
+	}
+	struct seen two = {.stop_at = 2};
+	blob_world_ok(w, blob_list(w->s, "", collect, &two, &w->err));
+	assert_int_equal(two.n, 2);
+	blob_end(staged);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, blob_world_setup, blob_world_teardown)
+static const struct CMUnitTest tests[] = {
+	TEST(copy_joins_its_sources_in_order),
+	TEST(copy_between_kinds_tells_the_sum),
+	TEST(copy_of_a_short_source_is_corrupt),
+	TEST(copy_never_replaces),
+	TEST(copy_reports_and_can_be_stopped),
+	TEST(list_takes_whole_segments),
+};
+#undef TEST
+
+int main(void)
+{
+	return blob_world_run("blob copy and list", tests, sizeof(tests) / sizeof(tests[0]));
+}

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What publish.h promises, held against every sink: a further one is a further row of `rows`. */
+#include "backends/registry.h"
+#include "core/base/buf.h"
+#include "core/base/err.h"
+#include "core/base/fsio.h"
+#include "core/base/mem.h"
+#include "core/store/publish.h"
+#include "tests/lib/scratch.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define ID "2b1c4f0e-9a55-4a11-8d3e-0f6f6f1c2d3e"
+#define FOLDER "made/reports"
+
+struct row {
+	const char *name;
+	struct publisher *(*open)(const char *dir, struct err *err);
+	/* What consumers of ${name} see, one message a line. */
+	void (*received)(const char *dir, const char *name, struct buf *out);
+	bool file; /* the sink is a folder below ${dir} */
+};
+
+static struct publisher *open_file(const char *dir, struct err *err)
+{
+	char *where = scratch_path(dir, FOLDER);
+	struct publisher *p = publish_open(registry_find_publish("file"), "sink", where, err);
+	free(where);
+	return p;
+}
+
+static char *file_of(const char *dir, const char *name)
+{
+	char file[128];
+	snprintf(file, sizeof(file), FOLDER "/" ID "_%s", name);
+	return scratch_path(dir, file);
+}
+
+static void received_file(const char *dir, const char *name, struct buf *out)
+{
+	struct err err;
+	char *path = file_of(dir, name);
+	if (fsio_read_file(path, out, &err) < 0)
+		fail_msg("%s", err.text);
+	free(path);
+}
+
+static const struct row rows[] = {
+	{"file", open_file, received_file, true},
+};
+
+struct world {
+	const struct row *row;
+	char *dir;
+	struct publisher *p;
+	struct err err;
+};
+
+static int setup(void **state)
+{
+	struct world *w = mem_zalloc(sizeof(*w));
+	w->row = *state;
+	w->dir = scratch_make();
+	w->p = w->row->open(w->dir, &w->err);
+	*state = w;
+	return w->p ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+	publish_close(w->p);
+	scratch_remove(w->dir);
+	free(w);
+	return 0;
+}
+
+static struct publish_message message(const char *name, const char *data)
+{
+	return (struct publish_message){
+		.upload_id = ID, .name = name, .data = data, .len = strlen(data)};
+}
+
+static void send(struct world *w, const char *name, const char *data, bool repeat)
+{
+	struct publish_message m = message(name, data);
+	if (publish_send(w->p, &m, repeat, &w->err) != 0)
+		fail_msg("%s", w->err.text);
+}
+
+static void assert_received(struct world *w, const char *name, const char *text)
+{
+	struct buf got;
+	buf_init(&got, 4 << 20);
+	w->row->received(w->dir, name, &got);
+	assert_string_equal(buf_str(&got), text);
+	buf_free(&got);
+}
+
+static void messages_keep_their_order(void **state)
+{
+	struct world *w = *state;
+	assert_string_equal(publish_name(w->p), "sink");
+	assert_int_equal(publish_probe(w->p, &w->err), 0);
+	send(w, "upload-started", "{\"n\":1}", false);
+	send(w, "upload-started", "{\"n\":2}", false);
+	send(w, "FileReady", "{\"n\":3}", false);
+	send(w, "upload-started", "{\"n\":4}", false);
+	assert_received(w, "upload-started", "{\"n\":1}\n{\"n\":2}\n{\"n\":4}\n");
+	assert_received(w, "FileReady", "{\"n\":3}\n");
+	publish_close(NULL);
+}
+
+static void only_the_newest_replacement_counts(void **state)
+{
+	struct world *w = *state;
+	for (int i = 0; i < 4; i++) {
+		char text[32];
+		snprintf(text, sizeof(text), "{\"offset\":%d}", i);
+		struct publish_message m = message("upload-status", text);
+		m.replace = true;
+		assert_int_equal(publish_send(w->p, &m, i == 3, &w->err), 0);
+	}
+	assert_received(w, "upload-status", "{\"offset\":3}\n");
+}
+
+static void equal_messages_are_both_sent(void **state)
+{
+	struct world *w = *state;
+	send(w, "a", "{}", false);
+	send(w, "a", "{}", false);
+	assert_received(w, "a", "{}\n{}\n");
+}
+
+static void repeated_message_is_there_once(void **state)
+{
+	struct world *w = *state;
+	send(w, "a", "{\"n\":1}", true);
+	assert_received(w, "a", "{\"n\":1}\n");
+	send(w, "a", "{\"n\":1}", true);
+	send(w, "a", "{\"n\":2}", false);
+	send(w, "a", "{\"n\":2}", true);
+	send(w, "a", "{\"n\":1}", true);
+	assert_received(w, "a", "{\"n\":1}\n{\"n\":2}\n");
+	/* A part of a line is another message. */
+	send(w, "a", "{\"n\":1", true);
+	send(w, "a", "\"n\":2}", true);
+	assert_received(w, "a", "{\"n\":1}\n{\"n\":2}\n{\"n\":1\n\"n\":2}\n");
+}
+
+static void malformed_messages_are_refused(void **state)
+{
+	struct world *w = *state;
+	struct publish_message cases[] = {
+		{"../../x", "a", "{}", 2, false},
+		{"", "a", "{}", 2, false},
+		{ID, "", "{}", 2, false},
+		{ID, "a/b", "{}", 2, false},
+		{ID, "..", "{}", 2, false},
+		{ID, "a b", "{}", 2, false},
+		{ID, "a", "{}\n", 3, false},
+		{ID, "a", "", 0, false},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(publish_send(w->p, &cases[i], false, &w->err), -1);
+		assert_int_equal(w->err.code, ERR_INVALID);
+		assert_int_equal(publish_send(w->p, &cases[i], true, NULL), -1);
+	}
+}
+
+#define SENDERS 4
+#define EACH 50
+
+struct sender {
+	struct world *w;
+	int number;
+	int failures;
+};
+
+static void *send_many(void *arg)
+{
+	struct sender *s = arg;
+	for (int i = 0; i < EACH; i++) {
+		struct err err;
+		char text[32];
+		snprintf(text, sizeof(text), "{\"s\":%d,\"n\":%03d}", s->number, i);
+		struct publish_message m = message("a", text);
+		s->failures += publish_send(s->w->p, &m, i % 10 == 0, &err) != 0;
+	}
+	return NULL;
+}
+
+static void senders_do_not_mix_their_lines(void **state)
+{
+	struct world *w = *state;
+	pthread_t threads[SENDERS];
+	struct sender senders[SENDERS];
+	int next[SENDERS] = {0};
+	struct buf got;
+	for (int i = 0; i < SENDERS; i++) {
+		senders[i] = (struct sender){w, i, 0};
+		assert_int_equal(pthread_create(&threads[i], NULL, send_many, &senders[i]), 0);
+	}
+	for (int i = 0; i < SENDERS; i++) {
+		pthread_join(threads[i], NULL);
+		assert_int_equal(senders[i].failures, 0);
+	}
+	buf_init(&got, 1 << 20);
+	w->row->received(w->dir, "a", &got);
+	const char *line = buf_str(&got);
+	for (int i = 0; i < SENDERS * EACH; i++) {
+		int s, n, used = 0;
+		assert_int_equal(sscanf(line, "{\"s\":%1d,\"n\":%3d}\n%n", &s, &n, &used), 2);
+		assert_true(used > 0 && s >= 0 && s < SENDERS);
+		assert_int_equal(n, next[s]++);
+		line += used;
+	}
+	assert_string_equal(line, "");
+	buf_free(&got);
+}
+
+static void files_are_made_as_needed(void **state)
+{
+	struct world *w = *state;
+	struct stat st;
+	if (!w->row->file)
+		skip();
+	assert_true(publish_is_local(w->p));
+	char *folder = scratch_path(w->dir, FOLDER);
+	assert_int_equal(rmdir(folder), 0);
+	assert_int_equal(publish_probe(w->p, &w->err), -1);
+	assert_non_null(strstr(w->err.text, "sink"));
+	send(w, "a", "{}", false);
+	send(w, "a", "{}", true);
+	assert_received(w, "a", "{}\n");
+	assert_int_equal(stat(folder, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0750);
+	char *path = file_of(w->dir, "a");
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0640);
+	free(path);
+	free(folder);
+}
+
+static void write_file(struct world *w, const char *name, const char *text, size_t len)
+{
+	char *path = file_of(w->dir, name);
+	assert_int_equal(fsio_replace(path, text, len, false, &w->err), 0);
+	free(path);
+}
+
+static void line_cut_by_a_crash_is_sent_whole(void **state)
+{
+	struct world *w = *state;
+	if (!w->row->file)
+		skip();
+	write_file(w, "a", "{}\n{\"n\":1", 9);
+	send(w, "a", "{\"n\":1}", true);
+	assert_received(w, "a", "{}\n{\"n\":1\n{\"n\":1}\n");
+}
+
+static void large_files_are_searched_at_their_end(void **state)
+{
+	struct world *w = *state;
+	struct stat st;
+	if (!w->row->file)
+		skip();
+	size_t len = 3 << 20;
+	char *text = mem_alloc(len);
+	memset(text, 'x', len);
+	text[len - 1] = '\n';
+	write_file(w, "a", text, len);
+	free(text);
+	send(w, "a", "{\"n\":1}", true);
+	send(w, "a", "{\"n\":1}", true);
+	char *path = file_of(w->dir, "a");
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_size, len + 8);
+	free(path);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+static const struct CMUnitTest tests[] = {
+	TEST(messages_keep_their_order),
+	TEST(only_the_newest_replacement_counts),
+	TEST(equal_messages_are_both_sent),
+	TEST(repeated_message_is_there_once),
+	TEST(malformed_messages_are_refused),
+	TEST(senders_do_not_mix_their_lines),
+	TEST(files_are_made_as_needed),
+	TEST(line_cut_by_a_crash_is_sent_whole),
+	TEST(large_files_are_searched_at_their_end),
+};
+#undef TEST
+
+int main(void)
+{
+	int failed = 0;
+	for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++) {
+		struct CMUnitTest of_row[sizeof(tests) / sizeof(tests[0])];
+		for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
+			of_row[i] = tests[i];
+			of_row[i].initial_state = (void *)&rows[r];
+		}
+		char group[64];
+		snprintf(group, sizeof(group), "publish: %s", rows[r].name);
+		failed += _cmocka_run_group_tests(
+			group, of_row, sizeof(tests) / sizeof(tests[0]), NULL, NULL);
+	}
+	return failed > 0;
+}

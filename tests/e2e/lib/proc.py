@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes, ports and waiting: nothing here sleeps to be right, everything polls with a deadline."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+
+
+class Timeout(AssertionError):
+    pass
+
+
+def until(condition, what, seconds=10.0, pause=0.01):
+    """Poll until condition() is true; its value. AssertionError when the time is over."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise Timeout(f"not within {seconds} s: {what}")
+        time.sleep(pause)
+
+
+_taken = set()
+
+
+def free_port():
+    while True:
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        if port not in _taken:
+            _taken.add(port)
+            return port
+
+
+def children(pid):
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as f:
+            return [int(p) for p in f.read().split()]
+    except OSError:
+        return []
+
+
+def alive(pid):
+    """A zombie is dead."""
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except OSError:
+        return False
+
+
+class Daemon:
+    """A process in a session of its own, its output in a file."""
+
+    def __init__(self, argv, log, cwd=None, env=None, stdin=subprocess.DEVNULL):
+        self.argv = argv
+        with open(log, "ab") as out:
+            self.p = subprocess.Popen(
+                argv, cwd=cwd, env=env, stdin=stdin, stdout=out, stderr=out, start_new_session=True
+            )
+        self.pid = self.p.pid
+
+    def running(self):
+        return self.p.poll() is None
+
+    def signal(self, sig):
+        if self.running():
+            self.p.send_signal(sig)
+
+    def stop(self, seconds=15.0):
+        """SIGTERM, wait, then SIGKILL for all that is left of it. The exit status."""
+        self.signal(signal.SIGTERM)
+        try:
+            return self.p.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            try:
+                os.killpg(self.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            self.p.wait()

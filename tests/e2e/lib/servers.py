@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The web servers in front of the responder: configuration files and command lines."""
+
+import os
+import pwd
+import shutil
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
+APACHE_MODULES = "/usr/lib/apache2/modules"
+
+
+def program(name):
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    found = shutil.which(name, path=path)
+    if not found:
+        raise FileNotFoundError(f"{name} is missing (deploy/install-packages.sh run test)")
+    return found
+
+
+def worker_user():
+    """Whom the web server's workers run as; None: as ourselves."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("www-data", "nobody"):
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            continue
+    return None
+
+
+def fill(template, values):
+    with open(template) as f:
+        text = f.read()
+    for key, value in values.items():
+        text = text.replace(f"@{key}@", str(value))
+    return text
+
+
+def write(path, text):
+    with open(path, "w") as f:
+        f.write(text)
+
+
+def nginx(stack):
+    """The shipped configuration, in the directory of the socket."""
+    web = stack.web
+    os.makedirs(f"{web}/tmp", exist_ok=True)
+    os.makedirs(f"{web}/html", exist_ok=True)
+    user = worker_user()
+    write(
+        f"{web}/nginx.conf",
+        fill(
+            f"{ROOT}/deploy/nginx/nginx.conf.in",
+            {
+                "USER_LINE": f"user {user.pw_name};" if user else "",
+                "WORKERS": 2,
+                "NOFILE": 8192,
+                "CONNECTIONS": 4096,
+                "ERROR_LOG": "../log/nginx.log",
+                "ACCESS_LOG": "off",
+                "LISTEN": "127.0.0.1",
+                "PORT": stack.port,
+                "UI_PORT": stack.ui_port,
+            },
+        ),
+    )
+    shutil.copy(f"{ROOT}/deploy/nginx/front-error.conf", web)
+    page = fill(f"{ROOT}/deploy/nginx/index.html.in", {"API_URL": f"http://127.0.0.1:{stack.port}"})
+    write(f"{web}/html/index.html", page)
+    return [program("nginx"), "-p", "./", "-c", "nginx.conf", "-e", "../log/nginx.log"]
+
+
+def apache(stack, cgi):
+    web = stack.web
+    for name in ("log", "empty"):
+        os.makedirs(f"{web}/{name}", exist_ok=True)
+    user = worker_user()
+    user_lines = f"User {user.pw_name}\nGroup #{user.pw_gid}" if user else ""
+    cgi_lines = proxy_lines = ""
+    if cgi:
+        # Settings come through one variable and a dotenv file: all that CGI hands on easily.
+        write(
+            f"{stack.dir}/dex.conf",
+            "".join(f"{k}='{v}'\n" for k, v in stack.settings.items()),
+        )
+        shutil.copy(stack.binary("dex-upload"), f"{stack.dir}/dex-upload")
+        env = "".join(f'SetEnv {k} "{v}"\n' for k, v in stack.sanitizer_env().items())
+        cgi_lines = (
+            f'ScriptAlias "/cgi/dex" "{stack.dir}/dex-upload"\n'
+            f'SetEnv DEX_APPCONF "{stack.dir}/dex.conf"\n{env}'
+        )
+        if user:
+            for at, dirs, files in os.walk(stack.dir):
+                for name in [at] + [os.path.join(at, f) for f in files]:
+                    os.chown(name, user.pw_uid, user.pw_gid)
+    else:
+        proxy_lines = (
+            "ProxyFCGIBackendType GENERIC\n"
+            f'ProxyPass "/" "unix:{web}/dex.sock|fcgi://localhost/" enablereuse=off\n'
+        )
+    values = {
+        "DIR": web,
+        "PORT": stack.port,
+        "USER_LINES": user_lines,
+        "MODULES": APACHE_MODULES,
+        "CGI_LINES": cgi_lines,
+        "PROXY_LINES": proxy_lines,
+    }
+    write(f"{web}/apache.conf", fill(f"{HERE}/apache.conf.in", values))
+    return [program("apache2"), "-DFOREGROUND", "-d", web, "-f", f"{web}/apache.conf"]

@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole installation in a temporary directory: web server, responders, dex-deliver. Stopped by pid."""
+
+import glob
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+
+from . import http, proc, servers
+from .manifests import STREAMS
+from .tus import Tus, upload_id
+
+TARGETS = sorted({target for target, _ in STREAMS.values()})
+
+
+def bin_dir():
+    if os.environ.get("DEX_BIN"):
+        return os.path.abspath(os.environ["DEX_BIN"])
+    for flavour in ("asan", "debug", "release"):
+        path = f"{servers.ROOT}/build/{flavour}"
+        if os.access(f"{path}/dex-upload", os.X_OK):
+            return path
+    raise FileNotFoundError("no build found: make FLAVOUR=debug, or set DEX_BIN")
+
+
+def delivery_config(targets):
+    """The shipped routing with targets in a place of our own."""
+    lines = ["version: 1.0", "targets:"]
+    for name in TARGETS:
+        lines.append(f"  {name}: {{name: {name}, type: file, path: {targets}/{name}}}")
+    lines.append("routing_groups:")
+    templates = {
+        "dextesting": "{{.Year}}/{{.Month}}/{{.Day}}/{{.Filename}}_{{.UploadId}}",
+        "pulsenet": "{{.DataStreamID}}/{{.DataStreamRoute}}/{{.Filename}}",
+    }
+    for (stream, route), (target, _) in STREAMS.items():
+        lines.append(f"  - data_stream_id: {stream}")
+        lines.append(f"    data_stream_route: {route}")
+        lines.append("    delivery_targets:")
+        lines.append(f"      - name: {target}")
+        if stream in templates:
+            lines.append(f"        path_template: '{templates[stream]}'")
+    return "\n".join(lines) + "\n"
+
+
+class Stack:
+    def __init__(self, server="nginx", responders=1, settings=None, watch=False, config=None):
+        self.server = server
+        self.responders_wanted = responders
+        self.dir = tempfile.mkdtemp(prefix="dex-e2e-")
+        os.chmod(self.dir, 0o755)
+        self.web = f"{self.dir}/web"
+        self.data = f"{self.dir}/uploads"
+        self.targets = f"{self.dir}/targets"
+        self.reports_dir = f"{self.data}/reports"
+        self.events_dir = f"{self.data}/events"
+        self.state_db = f"{self.data}/state.db"
+        for path in (self.web, f"{self.dir}/log", self.data):
+            os.mkdir(path, 0o755)
+        self.port = proc.free_port()
+        self.ui_port = proc.free_port()
+        self.addr = ("127.0.0.1", self.port)
+        self.prefix = "/cgi/dex" if server == "cgi" else ""
+        self.delivery_file = f"{self.dir}/delivery.yml"
+        servers.write(self.delivery_file, config or delivery_config(self.targets))
+        self.settings = {
+            "SERVER_PORT": str(self.port),
+            "UI_PORT": str(self.ui_port),
+            "LOCAL_FOLDER_UPLOADS_TUS": self.data,
+            "UPLOAD_CONFIG_PATH": f"{servers.ROOT}/upload-configs",
+            "DEX_DELIVERY_CONFIG_FILE": self.delivery_file,
+            "LOGGER_DEBUG_ON": "true",
+            **(settings or {}),
+        }
+        self.tus = Tus(self.addr, f"{self.prefix}/files")
+        self.daemons = []
+        self.front = self.fcgi = self.watcher = None
+        try:
+            self._start(watch)
+        except BaseException:
+            self._end_all()
+            raise
+
+    # -- starting and stopping
+
+    def binary(self, name):
+        return f"{bin_dir()}/{name}"
+
+    def sanitizer_env(self):
+        log = f"log_path={self.dir}/log/sanitizer"
+        return {
+            "ASAN_OPTIONS": f"{log}:detect_leaks=1:abort_on_error=0",
+            "UBSAN_OPTIONS": f"{log}:print_stacktrace=1",
+            "TSAN_OPTIONS": f"{log}:halt_on_error=0:suppressions={servers.ROOT}/tests/tsan.supp"
+            if os.path.exists(f"{servers.ROOT}/tests/tsan.supp")
+            else log,
+        }
+
+    def env(self, **more):
+        keep = {k: os.environ[k] for k in ("PATH", "HOME", "TMPDIR", "LANG") if k in os.environ}
+        return {**keep, **self.sanitizer_env(), **self.settings, **more}
+
+    def _daemon(self, argv, log, cwd, env=None):
+        d = proc.Daemon(argv, f"{self.dir}/log/{log}", cwd, env or self.env())
+        self.daemons.append(d)
+        return d
+
+    def start_responders(self, **env):
+        self.fcgi = self._daemon(
+            [
+                servers.program("spawn-fcgi"), "-n", "-s", "dex.sock", "-M", "0666", "-b", "4096",
+                "-d", self.dir, "--", servers.program("multiwatch"), "-f",
+                str(self.responders_wanted), "-r", "1000", "-t", "200", "-s", "TERM", "--",
+                self.binary("dex-upload"),
+            ],
+            "dex-upload.log",
+            self.web,
+            self.env(**env),
+        )  # fmt: skip
+
+    def start_watcher(self, **env):
+        self.watcher = self._daemon(
+            [self.binary("dex-deliver"), "--watch"], "dex-deliver.log", self.dir, self.env(**env)
+        )
+
+    def _start(self, watch):
+        if self.server == "nginx":
+            argv = servers.nginx(self)
+        else:
+            argv = servers.apache(self, self.server == "cgi")
+        self.front = self._daemon(argv, "front.log", self.web)
+        if self.server != "cgi":
+            self.start_responders()
+        if watch:
+            self.start_watcher()
+        self.await_service()
+
+    def await_service(self, seconds=15):
+        def up():
+            assert self.front.running(), f"{self.server} ended:\n{self.logs()}"
+            try:
+                return self.get("/", timeout=5).status == 200
+            except OSError:
+                return False
+
+        try:
+            proc.until(up, f"{self.server} answers", seconds, 0.02)
+        except proc.Timeout as e:
+            raise AssertionError(f"{e}\n{self.logs()}") from None
+
+    def stop_responders(self):
+        return self.fcgi.stop()
+
+    def _end_all(self):
+        statuses = [(d.argv[0], d.stop()) for d in reversed(self.daemons)]
+        self.daemons = []
+        return statuses
+
+    def stop(self, keep=False):
+        """End everything, then look for what must not have happened. Removes the directory."""
+        try:
+            statuses = self._end_all()
+            faults = [f"{name} did not end on SIGTERM" for name, rc in statuses if rc is None]
+            for path in glob.glob(f"{self.dir}/log/sanitizer*"):
+                with open(path, errors="replace") as f:
+                    faults.append(f.read(6000))
+            for line in self.logs().splitlines():
+                if "runtime error:" in line or "AddressSanitizer" in line:
+                    faults.append(line)
+            assert not faults, "at the end of the stack:\n" + "\n".join(faults)
+        finally:
+            if not keep:
+                shutil.rmtree(self.dir, ignore_errors=True)
+
+    # -- looking inside
+
+    def logs(self, tail=None):
+        text = []
+        for path in sorted(glob.glob(f"{self.dir}/log/*.log") + glob.glob(f"{self.web}/log/*.log")):
+            with open(path, errors="replace") as f:
+                lines = f.read().splitlines()
+            if lines:
+                text.append(f"--- {os.path.basename(path)}")
+                text += lines[-tail:] if tail else lines
+        return "\n".join(text)
+
+    def responder_pids(self):
+        return [p for p in proc.children(self.fcgi.pid) if proc.alive(p)] if self.fcgi else []
+
+    def kill_responders(self):
+        pids = self.responder_pids()
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        return pids
+
+    def url(self, path):
+        return f"http://127.0.0.1:{self.port}{self.prefix}{path}"
+
+    def request(self, method, path, headers=None, body=None, **kw):
+        return http.request(self.addr, method, self.prefix + path, headers, body, **kw)
+
+    def get(self, path, headers=None, **kw):
+        return self.request("GET", path, headers, **kw)
+
+    def info(self, path_or_id):
+        r = self.get(f"/info/{upload_id(path_or_id)}")
+        assert r.status == 200, r
+        return json.loads(r.body)
+
+    def reports(self, path_or_id, action):
+        """The objects of a report file; [] when there is none."""
+        return self._lines(f"{self.reports_dir}/{upload_id(path_or_id)}_{action}")
+
+    def events(self, path_or_id):
+        return self._lines(f"{self.events_dir}/{upload_id(path_or_id)}_FileReady")
+
+    @staticmethod
+    def _lines(path):
+        try:
+            with open(path) as f:
+                return [json.loads(line) for line in f]
+        except FileNotFoundError:
+            return []
+
+    def stored(self, path_or_id):
+        """Bytes of the upload in storage, b"" when there are none."""
+        for at, _, names in os.walk(self.data):
+            for name in names:
+                if name == upload_id(path_or_id):
+                    with open(os.path.join(at, name), "rb") as f:
+                        return f.read()
+        return b""
+
+    def delivered(self, target):
+        """{path below the target: content}; unfinished temporary names are not skipped."""
+        base = f"{self.targets}/{target}"
+        found = {}
+        for at, _, names in os.walk(base):
+            for name in names:
+                full = os.path.join(at, name)
+                with open(full, "rb") as f:
+                    found[os.path.relpath(full, base)] = f.read()
+        return found
+
+    # -- the other program
+
+    def deliver(self, *args, env=None, timeout=60):
+        user = servers.worker_user() if self.server == "cgi" else None
+        return subprocess.run(
+            [self.binary("dex-deliver"), *args], cwd=self.dir, env=self.env(**(env or {})),
+            capture_output=True, text=True, timeout=timeout,
+            user=user.pw_uid if user else None, group=user.pw_gid if user else None,
+        )  # fmt: skip
+
+    def deliver_all(self):
+        r = self.deliver()
+        assert r.returncode == 0, (r.returncode, r.stdout, r.stderr)
+        return r
+
+    def check(self, *args, program="dex-upload", **settings):
+        """Run a program that answers and ends, with other settings (None takes one away)."""
+        env = {k: v for k, v in self.env(**settings).items() if v is not None}
+        return subprocess.run(
+            [self.binary(program), *args], cwd=self.dir, env=env, capture_output=True, text=True,
+            timeout=30, stdin=subprocess.DEVNULL,
+        )  # fmt: skip

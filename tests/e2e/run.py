@@ -1,0 +1,33 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""End-to-end scenarios: run.py [-v] [PATTERN...].
+
+A PATTERN is a part of "module(server).function", for example "tus", "test_tus(nginx" or "C31".
+DEX_BIN names the directory of the programs, DEX_TEST_SERVERS=nginx,apache,cgi the web servers,
+DEX_TEST_ROUNDS how often processes are killed. The last line counts.
+"""
+
+import argparse
+import glob
+import os
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.dont_write_bytecode = True
+sys.path.insert(0, HERE)
+
+from lib import runner  # noqa: E402
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    p.add_argument("-v", "--verbose", action="store_true", help="name the tests that pass, too")
+    p.add_argument("pattern", nargs="*", default=[])
+    a = p.parse_args()
+    modules = sorted(os.path.basename(f)[:-3] for f in glob.glob(f"{HERE}/test_*.py"))
+    patterns = [f"*{x.replace('[', '(')}*" for x in a.pattern] or ["*"]
+    return runner.main(modules, patterns, a.verbose)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
