@@ -45,8 +45,8 @@ void state_sqlite_give_back(struct state *st, struct sql_conn *c)
 	pthread_mutex_unlock(&s->lock);
 }
 
-enum state_result state_sqlite_write(struct state *st, sql_write_fn *fn, void *arg, unsigned flags,
-	struct err *err)
+enum state_result state_sqlite_write(
+	struct state *st, sql_write_fn *fn, void *arg, unsigned flags, struct err *err)
 {
 	struct state_sqlite *s = (struct state_sqlite *)st;
 	return state_sqlite_writer_do(s->writer, fn, arg, flags, err);
@@ -59,17 +59,19 @@ static int64_t schema_version(struct sql_conn *c, struct err *err)
 	int64_t application;
 	int64_t objects;
 
-	if (state_sqlite_query_value(c, "PRAGMA user_version", &version, err)
-		|| state_sqlite_query_value(c, "PRAGMA application_id", &application, err)
-		|| state_sqlite_query_value(c, "SELECT count(*) FROM sqlite_master", &objects, err))
+	if (state_sqlite_query_value(c, "PRAGMA user_version", &version, err) ||
+		state_sqlite_query_value(c, "PRAGMA application_id", &application, err) ||
+		state_sqlite_query_value(c, "SELECT count(*) FROM sqlite_master", &objects, err))
 		return -1;
 	if (objects == 0)
 		return 0;
 	if (application != STATE_SQLITE_SQL_APPLICATION || version < 1)
-		return err_set(err, ERR_CORRUPT, __func__, "%s is another program's database", c->path);
+		return err_set(
+			err, ERR_CORRUPT, __func__, "%s is another program's database", c->path);
 	if (version > state_sqlite_sql_version)
 		return err_set(err, ERR_UNSUPPORTED, __func__,
-			"%s has schema version %lld, made by a newer release; this one knows up to %d",
+			"%s has schema version %lld, made by a newer release; this one knows up to "
+			"%d",
 			c->path, (long long)version, state_sqlite_sql_version);
 	return version;
 }
@@ -85,7 +87,8 @@ static int migrate(struct sql_conn *c, struct err *err)
 	version = schema_version(c, err);
 	bool failed = version < 0;
 	while (!failed && version < state_sqlite_sql_version)
-		failed = state_sqlite_query_exec(c, state_sqlite_sql_migrations[version++], err) != 0;
+		failed = state_sqlite_query_exec(c, state_sqlite_sql_migrations[version++], err) !=
+			 0;
 	if (!failed)
 		failed = state_sqlite_query_exec(c, "COMMIT", err) != 0;
 	return failed ? -1 : 0; /* a failure closes the connection, which rolls back */

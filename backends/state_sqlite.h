@@ -22,7 +22,8 @@ struct state_sqlite {
 	int wake_fd;
 	struct sql_conn *write_conn;
 	struct sql_writer *writer;
-	/* Readers are few and shared, so that a thousand threads do not need a thousand connections. */
+	/* Readers are few and shared, so that a thousand threads do not need a thousand
+	 * connections. */
 	pthread_mutex_t lock;
 	pthread_cond_t reader_freed;
 	struct sql_conn *readers[SQLITE_READERS_MAX]; /* the idle ones */
@@ -34,27 +35,28 @@ struct state_sqlite {
 struct sql_conn *state_sqlite_borrow(struct state *s, struct err *err);
 void state_sqlite_give_back(struct state *s, struct sql_conn *c);
 /* As state_sqlite_writer_do. */
-enum state_result state_sqlite_write(struct state *s, sql_write_fn *fn, void *arg, unsigned flags,
-	struct err *err);
+enum state_result state_sqlite_write(
+	struct state *s, sql_write_fn *fn, void *arg, unsigned flags, struct err *err);
 
-int state_sqlite_upload_create(struct state *s, const struct upload *u, const struct outbox_list *msgs,
-	struct err *err);
-enum state_result state_sqlite_upload_get(struct state *s, const char *id, struct upload *out,
-	struct err *err);
+int state_sqlite_upload_create(
+	struct state *s, const struct upload *u, const struct outbox_list *msgs, struct err *err);
+enum state_result state_sqlite_upload_get(
+	struct state *s, const char *id, struct upload *out, struct err *err);
 enum state_result state_sqlite_upload_change(struct state *s, const struct upload_change *c,
 	bool complete, const char *const *targets, size_t ntargets, const struct outbox_list *msgs,
 	struct err *err);
-enum state_result state_sqlite_upload_end(struct state *s, const char *id, enum upload_status status,
-	int64_t touched_before, int64_t now, const struct outbox_list *msgs, struct err *err);
+enum state_result state_sqlite_upload_end(struct state *s, const char *id,
+	enum upload_status status, int64_t touched_before, int64_t now,
+	const struct outbox_list *msgs, struct err *err);
 int state_sqlite_upload_removed(struct state *s, const char *id, struct err *err);
-int state_sqlite_upload_purge(struct state *s, int64_t before, int limit, int *purged_out,
-	struct err *err);
-int state_sqlite_upload_scan_stale(struct state *s, int64_t cutoff, char (*ids)[UUID_SIZE], int max,
-	struct err *err);
-int state_sqlite_upload_scan_delivered(struct state *s, int64_t cutoff, char (*ids)[UUID_SIZE],
-	int max, struct err *err);
-int state_sqlite_upload_scan_removable(struct state *s, char (*ids)[UUID_SIZE], int max,
-	struct err *err);
+int state_sqlite_upload_purge(
+	struct state *s, int64_t before, int limit, int *purged_out, struct err *err);
+int state_sqlite_upload_scan_stale(
+	struct state *s, int64_t cutoff, char (*ids)[UUID_SIZE], int max, struct err *err);
+int state_sqlite_upload_scan_delivered(
+	struct state *s, int64_t cutoff, char (*ids)[UUID_SIZE], int max, struct err *err);
+int state_sqlite_upload_scan_removable(
+	struct state *s, char (*ids)[UUID_SIZE], int max, struct err *err);
 
 enum state_result state_sqlite_delivery_lease(struct state *s, const struct delivery_filter *f,
 	const char *owner, int64_t now, int64_t lease_ms, struct delivery *out, struct err *err);
@@ -64,8 +66,8 @@ enum state_result state_sqlite_delivery_end(struct state *s, const struct delive
 	const struct outbox_list *msgs, struct err *err);
 enum state_result state_sqlite_delivery_queue(struct state *s, const char *upload_id,
 	const char *target, int64_t now, const struct outbox_list *msgs, struct err *err);
-int state_sqlite_delivery_of_upload(struct state *s, const char *upload_id, state_delivery_fn *fn,
-	void *arg, struct err *err);
+int state_sqlite_delivery_of_upload(
+	struct state *s, const char *upload_id, state_delivery_fn *fn, void *arg, struct err *err);
 int state_sqlite_delivery_unfinished(struct state *s, const struct delivery_filter *f,
 	state_delivery_fn *fn, void *arg, struct err *err);
 int state_sqlite_delivery_wait(struct state *s, int64_t timeout_ms, int stop_fd, struct err *err);
@@ -73,15 +75,15 @@ int state_sqlite_delivery_wait(struct state *s, int64_t timeout_ms, int stop_fd,
 int state_sqlite_outbox_add(struct state *s, const struct outbox_list *msgs, struct err *err);
 /* Within a change: add ${msgs} (may be NULL). */
 int state_sqlite_outbox_insert(struct sql_conn *c, const struct outbox_list *msgs, struct err *err);
-int state_sqlite_outbox_take(struct state *s, const char *sink, int64_t now, int64_t lease_ms, int max,
-	state_outbox_fn *fn, void *arg, struct err *err);
+int state_sqlite_outbox_take(struct state *s, const char *sink, int64_t now, int64_t lease_ms,
+	int max, state_outbox_fn *fn, void *arg, struct err *err);
 int state_sqlite_outbox_sent(struct state *s, const int64_t *ids, size_t n, struct err *err);
 int state_sqlite_outbox_retry(struct state *s, int64_t id, int64_t due_at, struct err *err);
 
 int state_sqlite_kv_counts(struct state *s, int64_t now, struct state_counts *out, struct err *err);
-enum state_result state_sqlite_kv_get(struct state *s, const char *key, int64_t now, struct buf *out,
-	struct err *err);
-enum state_result state_sqlite_kv_put(struct state *s, const char *key, const char *value, size_t len,
-	bool only_if_absent, int64_t now, int64_t expires_at, struct err *err);
+enum state_result state_sqlite_kv_get(
+	struct state *s, const char *key, int64_t now, struct buf *out, struct err *err);
+enum state_result state_sqlite_kv_put(struct state *s, const char *key, const char *value,
+	size_t len, bool only_if_absent, int64_t now, int64_t expires_at, struct err *err);
 
 #endif

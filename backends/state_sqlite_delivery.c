@@ -162,10 +162,8 @@ static enum state_result end_write(struct sql_conn *c, void *arg, struct err *er
 		return STATE_ERROR;
 	if (rc == 0)
 		return STATE_CONFLICT;
-	if (done
-		&& state_sqlite_query_run(
-			   c, SQL_UPLOAD_DELIVERED, SQL_ARGS(sql_int(upload), sql_int(e->now)), err)
-			< 0)
+	if (done && state_sqlite_query_run(c, SQL_UPLOAD_DELIVERED,
+			    SQL_ARGS(sql_int(upload), sql_int(e->now)), err) < 0)
 		return STATE_ERROR;
 	return state_sqlite_outbox_insert(c, a->msgs, err) ? STATE_ERROR : STATE_OK;
 }
@@ -206,7 +204,8 @@ static enum state_result queue_write(struct sql_conn *c, void *arg, struct err *
 	if (status != UPLOAD_COMPLETE)
 		return STATE_CONFLICT;
 	int n = state_sqlite_query_run(c, SQL_DELIVERY_QUEUE,
-		SQL_ARGS(sql_int(seq), sql_text(a->upload_id), sql_text(a->target), sql_int(a->now)),
+		SQL_ARGS(
+			sql_int(seq), sql_text(a->upload_id), sql_text(a->target), sql_int(a->now)),
 		err);
 	if (n <= 0)
 		return n < 0 ? STATE_ERROR : STATE_OK; /* pending already */
@@ -257,8 +256,8 @@ static void free_rows(struct delivery *rows, int n)
 	free(rows);
 }
 
-int state_sqlite_delivery_of_upload(struct state *s, const char *upload_id, state_delivery_fn *fn,
-	void *arg, struct err *err)
+int state_sqlite_delivery_of_upload(
+	struct state *s, const char *upload_id, state_delivery_fn *fn, void *arg, struct err *err)
 {
 	struct delivery *rows;
 	int n = read_rows(s, SQL_DELIVERY_OF_UPLOAD, SQL_ARGS(sql_text(upload_id)), &rows, err);
@@ -285,8 +284,8 @@ int state_sqlite_delivery_unfinished(struct state *s, const struct delivery_filt
 		struct delivery *rows;
 		if (f && f->upload_id)
 			n = read_rows(s, SQL_DELIVERY_UNFINISHED_OF_UPLOAD,
-				SQL_ARGS(after, sql_int(id), target, limit, sql_text(f->upload_id)), &rows,
-				err);
+				SQL_ARGS(after, sql_int(id), target, limit, sql_text(f->upload_id)),
+				&rows, err);
 		else
 			n = read_rows(s, SQL_DELIVERY_UNFINISHED,
 				SQL_ARGS(after, sql_int(id), target, limit), &rows, err);
@@ -300,7 +299,8 @@ int state_sqlite_delivery_unfinished(struct state *s, const struct delivery_filt
 	return n < 0 ? -1 : 0;
 }
 
-/* Until when nothing is due, as far as is known now: wall clock, INT64_MAX when nothing is queued. */
+/* Until when nothing is due, as far as is known now: wall clock, INT64_MAX when nothing is queued.
+ */
 static int next_due(struct state *s, int64_t *out, struct err *err)
 {
 	struct sql_conn *c = state_sqlite_borrow(s, err);

@@ -23,8 +23,8 @@ int state_sqlite_kv_counts(struct state *s, int64_t now, struct state_counts *ou
 	return rc < 0 ? -1 : 0;
 }
 
-enum state_result state_sqlite_kv_get(struct state *s, const char *key, int64_t now, struct buf *out,
-	struct err *err)
+enum state_result state_sqlite_kv_get(
+	struct state *s, const char *key, int64_t now, struct buf *out, struct err *err)
 {
 	struct sql_conn *c = state_sqlite_borrow(s, err);
 	if (!c)
@@ -38,7 +38,8 @@ enum state_result state_sqlite_kv_get(struct state *s, const char *key, int64_t 
 		const void *data = state_sqlite_query_blob(&q, 0, &len);
 		result = STATE_OK;
 		if (len > 0 && buf_add(out, data, len)) {
-			err_set(err, ERR_TOO_LARGE, __func__, "the value of %s has %zu bytes", key, len);
+			err_set(err, ERR_TOO_LARGE, __func__, "the value of %s has %zu bytes", key,
+				len);
 			result = STATE_ERROR;
 		}
 	}
@@ -77,8 +78,8 @@ static enum state_result put_write(struct sql_conn *c, void *arg, struct err *er
 	return n < 0 ? STATE_ERROR : STATE_OK;
 }
 
-enum state_result state_sqlite_kv_put(struct state *s, const char *key, const char *value, size_t len,
-	bool only_if_absent, int64_t now, int64_t expires_at, struct err *err)
+enum state_result state_sqlite_kv_put(struct state *s, const char *key, const char *value,
+	size_t len, bool only_if_absent, int64_t now, int64_t expires_at, struct err *err)
 {
 	/* An empty value is a value, NULL would be none. */
 	struct put_args a = {key, value ? value : "", len, only_if_absent, now, expires_at};

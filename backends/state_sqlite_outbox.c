@@ -26,8 +26,7 @@ int state_sqlite_outbox_insert(struct sql_conn *c, const struct outbox_list *msg
 		if (state_sqlite_query_run(c, SQL_OUTBOX_ADD,
 			    SQL_ARGS(sql_text(m->upload_id), sql_text(m->sink), sql_text(m->name),
 				    sql_int(m->replace), sql_text(m->data), sql_int(m->due_at)),
-			    err)
-			< 0)
+			    err) < 0)
 			return -1;
 	}
 	return 0;
@@ -71,14 +70,15 @@ static void free_taken(struct take_args *a)
 }
 
 /* The first unsent message of ${upload_id} and those after it, up to the first that is not due. */
-static int take_group(struct sql_conn *c, struct take_args *a, const char *upload_id, struct err *err)
+static int take_group(
+	struct sql_conn *c, struct take_args *a, const char *upload_id, struct err *err)
 {
 	struct sql_query q;
 	int rc;
 	state_sqlite_query_start(&q, c, SQL_OUTBOX_GROUP,
 		SQL_ARGS(sql_text(upload_id), sql_text(a->sink), sql_int(a->max - a->n)), err);
-	while ((rc = state_sqlite_query_step(&q, err)) > 0
-		&& state_sqlite_query_int(&q, COL_DUE_AT) <= a->now) {
+	while ((rc = state_sqlite_query_step(&q, err)) > 0 &&
+		state_sqlite_query_int(&q, COL_DUE_AT) <= a->now) {
 		if (a->n % GROW == 0)
 			a->items = mem_array(a->items, (size_t)a->n + GROW, sizeof(*a->items));
 		struct taken *t = &a->items[a->n++];
@@ -119,8 +119,7 @@ static enum state_result take_write(struct sql_conn *c, void *arg, struct err *e
 		return STATE_ERROR;
 	for (int i = 0; i < a->n; i++) {
 		if (state_sqlite_query_run(c, SQL_OUTBOX_PUSH,
-			    SQL_ARGS(sql_int(a->items[i].m.id), sql_int(a->until)), err)
-			< 0)
+			    SQL_ARGS(sql_int(a->items[i].m.id), sql_int(a->until)), err) < 0)
 			return STATE_ERROR;
 	}
 	return STATE_OK;
@@ -133,8 +132,8 @@ static int by_id(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-int state_sqlite_outbox_take(struct state *s, const char *sink, int64_t now, int64_t lease_ms, int max,
-	state_outbox_fn *fn, void *arg, struct err *err)
+int state_sqlite_outbox_take(struct state *s, const char *sink, int64_t now, int64_t lease_ms,
+	int max, state_outbox_fn *fn, void *arg, struct err *err)
 {
 	struct take_args a = {
 		.sink = sink, .now = now, .until = now + lease_ms * CLOCK_US_PER_MS, .max = max};

@@ -62,7 +62,8 @@ static int fail(const struct sql_conn *c, int rc, struct err *err)
 	default:
 		break;
 	}
-	bool tell_errno = sys != 0 && ((rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_CANTOPEN);
+	bool tell_errno =
+		sys != 0 && ((rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_CANTOPEN);
 	char reason[128] = "";
 	if (tell_errno)
 		(void)!snprintf(reason, sizeof(reason), " (%s)", strerrordesc_np(sys));
@@ -111,7 +112,8 @@ static int make_file(const char *path, bool durable, struct err *err)
 	struct err why = {0};
 	int fd = fsio_open_or_make(path, O_RDWR | O_EXCL, &why);
 	if (fd < 0)
-		return why.code == ERR_EXISTS ? 0 : err_set(err, why.code, __func__, "%s", why.text);
+		return why.code == ERR_EXISTS ? 0
+					      : err_set(err, why.code, __func__, "%s", why.text);
 	close(fd);
 	return durable ? fsio_sync_parent(AT_FDCWD, path, err) : 0;
 }
@@ -144,8 +146,8 @@ static int set_up_writer(struct sql_conn *c, bool durable, struct err *err)
 		c, durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", err);
 }
 
-struct sql_conn *state_sqlite_query_connect(const char *path, bool writer, bool durable,
-	struct err *err)
+struct sql_conn *state_sqlite_query_connect(
+	const char *path, bool writer, bool durable, struct err *err)
 {
 	if (writer && make_file(path, durable, err))
 		return NULL;
@@ -165,7 +167,8 @@ struct sql_conn *state_sqlite_query_connect(const char *path, bool writer, bool 
 	if (writer) {
 		if (set_up_writer(c, durable, err))
 			goto bad;
-	} else if (state_sqlite_query_exec(c, "PRAGMA query_only=1; PRAGMA cache_size=-512;", err)) {
+	} else if (state_sqlite_query_exec(
+			   c, "PRAGMA query_only=1; PRAGMA cache_size=-512;", err)) {
 		goto bad;
 	}
 	return c;
@@ -205,8 +208,8 @@ void state_sqlite_query_start(struct sql_query *q, struct sql_conn *c, enum sql_
 {
 	*q = (struct sql_query){.conn = c};
 	if (!c->stmts[id]) {
-		int rc = sqlite3_prepare_v3(c->db, state_sqlite_sql[id], -1, SQLITE_PREPARE_PERSISTENT,
-			&c->stmts[id], NULL);
+		int rc = sqlite3_prepare_v3(c->db, state_sqlite_sql[id], -1,
+			SQLITE_PREPARE_PERSISTENT, &c->stmts[id], NULL);
 		if (rc != SQLITE_OK) {
 			fail(c, rc, err);
 			return;
@@ -266,8 +269,8 @@ const void *state_sqlite_query_blob(const struct sql_query *q, int column, size_
 	return data;
 }
 
-int state_sqlite_query_run(struct sql_conn *c, enum sql_id id, const struct sql_value *args,
-	struct err *err)
+int state_sqlite_query_run(
+	struct sql_conn *c, enum sql_id id, const struct sql_value *args, struct err *err)
 {
 	struct sql_query q;
 	state_sqlite_query_start(&q, c, id, args, err);

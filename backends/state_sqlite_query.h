@@ -9,9 +9,9 @@
 #include <stdint.h>
 
 /*
- * One SQLite connection with its prepared statements, and queries on it. A connection is used by one
- * thread at a time. Errors name the file and carry the code that fits (locked: ERR_UNAVAILABLE, full:
- * ERR_NO_SPACE, damaged or not a database: ERR_CORRUPT).
+ * One SQLite connection with its prepared statements, and queries on it. A connection is used by
+ * one thread at a time. Errors name the file and carry the code that fits (locked: ERR_UNAVAILABLE,
+ * full: ERR_NO_SPACE, damaged or not a database: ERR_CORRUPT).
  */
 
 struct err;
@@ -21,14 +21,15 @@ struct sqlite3_stmt;
 struct sql_conn {
 	struct sqlite3 *db;
 	struct sqlite3_stmt *stmts[SQL_COUNT]; /* prepared when first used */
-	const char *path;                      /* the owner's, outlives the connection */
-	int64_t busy_since;                    /* monotonic ms */
-	int wal_pages;                         /* in the write-ahead log after the last commit */
+	const char *path;		       /* the owner's, outlives the connection */
+	int64_t busy_since;		       /* monotonic ms */
+	int wal_pages;			       /* in the write-ahead log after the last commit */
 };
 
-/* Open ${path}. ${writer}: the file is made when missing (0640), WAL is switched on. NULL + ${err}. */
-struct sql_conn *state_sqlite_query_connect(const char *path, bool writer, bool durable,
-	struct err *err);
+/* Open ${path}. ${writer}: the file is made when missing (0640), WAL is switched on. NULL + ${err}.
+ */
+struct sql_conn *state_sqlite_query_connect(
+	const char *path, bool writer, bool durable, struct err *err);
 void state_sqlite_query_disconnect(struct sql_conn *c); /* NULL is fine */
 
 struct sql_value { /* a bound parameter */
@@ -71,18 +72,19 @@ void state_sqlite_query_end(struct sql_query *q);
 
 int64_t state_sqlite_query_int(const struct sql_query *q, int column);
 const char *state_sqlite_query_text(const struct sql_query *q, int column); /* NULL for NULL */
-char *state_sqlite_query_dup(const struct sql_query *q, int column);        /* the same, malloc'ed */
+char *state_sqlite_query_dup(const struct sql_query *q, int column); /* the same, malloc'ed */
 const void *state_sqlite_query_blob(const struct sql_query *q, int column, size_t *len_out);
 
 /* Run a statement that yields no rows. Returns the number of changed rows or -1. */
-int state_sqlite_query_run(struct sql_conn *c, enum sql_id id, const struct sql_value *args,
-	struct err *err);
+int state_sqlite_query_run(
+	struct sql_conn *c, enum sql_id id, const struct sql_value *args, struct err *err);
 /* Run any SQL text, e.g. a migration. 0 or -1. */
 int state_sqlite_query_exec(struct sql_conn *c, const char *sql, struct err *err);
 /* The first column of the first row of any SQL text, as a number. 0 or -1. */
 int state_sqlite_query_value(struct sql_conn *c, const char *sql, int64_t *out, struct err *err);
 
-/* Copy what the write-ahead log holds into the database, as far as readers allow, without waiting. */
+/* Copy what the write-ahead log holds into the database, as far as readers allow, without waiting.
+ */
 int state_sqlite_query_checkpoint(struct sql_conn *c, struct err *err);
 
 bool state_sqlite_query_in_transaction(const struct sql_conn *c);

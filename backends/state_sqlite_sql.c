@@ -3,107 +3,108 @@
 
 /*
  * Why the schema is as it is:
- * - Upload ids are random, so whatever is keyed by them touches a cold page per row. Only the unique
- *   index on `id` is; deliveries refer to the row number, so that the work of today stays together.
+ * - Upload ids are random, so whatever is keyed by them touches a cold page per row. Only the
+ * unique index on `id` is; deliveries refer to the row number, so that the work of today stays
+ * together.
  * - Sweeps, leases and counts read partial indexes that hold the work at hand and nothing else.
  * - `next_at` = the later of due time and lease end: one seek finds a delivery that may be leased.
  * - `head` marks the oldest unsent message of an upload and sink. Only heads are looked for; what
  *   waits behind one is found through it, so that order costs nothing however long a sink is down.
  * - Message ids are never used again (AUTOINCREMENT): a late "sent" must not hit another message.
  */
-static const char schema_1[]
-	= "CREATE TABLE uploads ("
-	  " seq INTEGER PRIMARY KEY,"
-	  " id TEXT NOT NULL UNIQUE,"
-	  " kind INTEGER NOT NULL,"
-	  " status INTEGER NOT NULL,"
-	  " length INTEGER NOT NULL,"
-	  " offset INTEGER NOT NULL,"
-	  " unverified INTEGER NOT NULL,"
-	  " fence INTEGER NOT NULL,"
-	  " created_at INTEGER NOT NULL,"
-	  " touched_at INTEGER NOT NULL,"
-	  " completed_at INTEGER NOT NULL,"
-	  " delivered_at INTEGER,"          /* NULL while a delivery is not done */
-	  " ended_at INTEGER NOT NULL,"     /* when it became a tombstone */
-	  " removable INTEGER NOT NULL,"    /* tombstone with data in storage */
-	  " token TEXT NOT NULL,"
-	  " metadata TEXT, manifest TEXT, concat TEXT, owner TEXT);"
-	  "CREATE INDEX uploads_open ON uploads(touched_at) WHERE status=0;"
-	  "CREATE INDEX uploads_partial ON uploads(touched_at) WHERE status=1 AND kind=1;"
-	  "CREATE INDEX uploads_delivered ON uploads(delivered_at)"
-	  " WHERE status=1 AND delivered_at IS NOT NULL;"
-	  "CREATE INDEX uploads_removable ON uploads(ended_at) WHERE removable=1;"
-	  "CREATE INDEX uploads_tombstone ON uploads(ended_at) WHERE removable=0 AND status IN (2,3);"
+static const char schema_1[] =
+	"CREATE TABLE uploads ("
+	" seq INTEGER PRIMARY KEY,"
+	" id TEXT NOT NULL UNIQUE,"
+	" kind INTEGER NOT NULL,"
+	" status INTEGER NOT NULL,"
+	" length INTEGER NOT NULL,"
+	" offset INTEGER NOT NULL,"
+	" unverified INTEGER NOT NULL,"
+	" fence INTEGER NOT NULL,"
+	" created_at INTEGER NOT NULL,"
+	" touched_at INTEGER NOT NULL,"
+	" completed_at INTEGER NOT NULL,"
+	" delivered_at INTEGER,"       /* NULL while a delivery is not done */
+	" ended_at INTEGER NOT NULL,"  /* when it became a tombstone */
+	" removable INTEGER NOT NULL," /* tombstone with data in storage */
+	" token TEXT NOT NULL,"
+	" metadata TEXT, manifest TEXT, concat TEXT, owner TEXT);"
+	"CREATE INDEX uploads_open ON uploads(touched_at) WHERE status=0;"
+	"CREATE INDEX uploads_partial ON uploads(touched_at) WHERE status=1 AND kind=1;"
+	"CREATE INDEX uploads_delivered ON uploads(delivered_at)"
+	" WHERE status=1 AND delivered_at IS NOT NULL;"
+	"CREATE INDEX uploads_removable ON uploads(ended_at) WHERE removable=1;"
+	"CREATE INDEX uploads_tombstone ON uploads(ended_at) WHERE removable=0 AND status IN (2,3);"
 
-	  "CREATE TABLE deliveries ("
-	  " id INTEGER PRIMARY KEY,"
-	  " upload INTEGER NOT NULL,"       /* uploads.seq */
-	  " upload_id TEXT NOT NULL,"
-	  " target TEXT NOT NULL,"
-	  " status INTEGER NOT NULL,"
-	  " attempt INTEGER NOT NULL,"
-	  " due_at INTEGER NOT NULL,"
-	  " lease_owner TEXT,"
-	  " lease_until INTEGER NOT NULL,"
-	  " next_at INTEGER NOT NULL,"
-	  " queued_at INTEGER NOT NULL,"
-	  " ended_at INTEGER NOT NULL,"
-	  " location TEXT, issues TEXT);"
-	  "CREATE UNIQUE INDEX deliveries_target ON deliveries(upload,target);"
-	  "CREATE INDEX deliveries_due ON deliveries(next_at) WHERE status=0;"
-	  "CREATE INDEX deliveries_unfinished ON deliveries(queued_at,id,status) WHERE status<>1;"
+	"CREATE TABLE deliveries ("
+	" id INTEGER PRIMARY KEY,"
+	" upload INTEGER NOT NULL," /* uploads.seq */
+	" upload_id TEXT NOT NULL,"
+	" target TEXT NOT NULL,"
+	" status INTEGER NOT NULL,"
+	" attempt INTEGER NOT NULL,"
+	" due_at INTEGER NOT NULL,"
+	" lease_owner TEXT,"
+	" lease_until INTEGER NOT NULL,"
+	" next_at INTEGER NOT NULL,"
+	" queued_at INTEGER NOT NULL,"
+	" ended_at INTEGER NOT NULL,"
+	" location TEXT, issues TEXT);"
+	"CREATE UNIQUE INDEX deliveries_target ON deliveries(upload,target);"
+	"CREATE INDEX deliveries_due ON deliveries(next_at) WHERE status=0;"
+	"CREATE INDEX deliveries_unfinished ON deliveries(queued_at,id,status) WHERE status<>1;"
 
-	  "CREATE TABLE outbox ("
-	  " id INTEGER PRIMARY KEY AUTOINCREMENT,"
-	  " upload_id TEXT NOT NULL,"
-	  " sink TEXT NOT NULL,"
-	  " name TEXT NOT NULL,"
-	  " replaces INTEGER NOT NULL,"
-	  " data TEXT NOT NULL,"
-	  " due_at INTEGER NOT NULL,"
-	  " attempt INTEGER NOT NULL,"
-	  " head INTEGER NOT NULL);"
-	  "CREATE INDEX outbox_group ON outbox(upload_id,sink);"
-	  "CREATE INDEX outbox_head ON outbox(sink,due_at) WHERE head=1;"
-	  "CREATE INDEX outbox_due ON outbox(due_at);"
+	"CREATE TABLE outbox ("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" upload_id TEXT NOT NULL,"
+	" sink TEXT NOT NULL,"
+	" name TEXT NOT NULL,"
+	" replaces INTEGER NOT NULL,"
+	" data TEXT NOT NULL,"
+	" due_at INTEGER NOT NULL,"
+	" attempt INTEGER NOT NULL,"
+	" head INTEGER NOT NULL);"
+	"CREATE INDEX outbox_group ON outbox(upload_id,sink);"
+	"CREATE INDEX outbox_head ON outbox(sink,due_at) WHERE head=1;"
+	"CREATE INDEX outbox_due ON outbox(due_at);"
 
-	  "CREATE TABLE kv ("
-	  " key TEXT NOT NULL PRIMARY KEY,"
-	  " value BLOB NOT NULL,"
-	  " expires_at INTEGER NOT NULL) WITHOUT ROWID;"
-	  "CREATE INDEX kv_expiry ON kv(expires_at) WHERE expires_at>0;"
+	"CREATE TABLE kv ("
+	" key TEXT NOT NULL PRIMARY KEY,"
+	" value BLOB NOT NULL,"
+	" expires_at INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE INDEX kv_expiry ON kv(expires_at) WHERE expires_at>0;"
 
-	  "PRAGMA application_id=1145395285;" /* STATE_SQLITE_SQL_APPLICATION */
-	  "PRAGMA user_version=1;";
+	"PRAGMA application_id=1145395285;" /* STATE_SQLITE_SQL_APPLICATION */
+	"PRAGMA user_version=1;";
 
 const char *const state_sqlite_sql_migrations[] = {schema_1};
-const int state_sqlite_sql_version
-	= (int)(sizeof(state_sqlite_sql_migrations) / sizeof(state_sqlite_sql_migrations[0]));
+const int state_sqlite_sql_version =
+	(int)(sizeof(state_sqlite_sql_migrations) / sizeof(state_sqlite_sql_migrations[0]));
 
 /* ?1 id ?2 from ?3 to ?4 length ?5 token ?6 unverified ?7 fence ?8 now */
-#define CHANGE_SET                                                                                 \
-	"UPDATE uploads SET offset=?3, touched_at=iif(offset=?3,touched_at,?8),"                   \
+#define CHANGE_SET                                                               \
+	"UPDATE uploads SET offset=?3, touched_at=iif(offset=?3,touched_at,?8)," \
 	" length=iif(length<0,?4,length), token=coalesce(?5,token), unverified=?6, fence=?7"
-#define CHANGE_WHERE                                                                               \
-	" WHERE id=?1 AND status=0 AND offset=?2 AND fence<=?7"                                    \
+#define CHANGE_WHERE                                            \
+	" WHERE id=?1 AND status=0 AND offset=?2 AND fence<=?7" \
 	" AND (length<0 OR ?4<0 OR length=?4)"
 #define NEW_LENGTH "iif(length<0,?4,length)"
 
-#define PENDING_OF_UPLOAD                                                                          \
-	"(SELECT 1 FROM deliveries INDEXED BY deliveries_target"                                   \
+#define PENDING_OF_UPLOAD                                        \
+	"(SELECT 1 FROM deliveries INDEXED BY deliveries_target" \
 	" WHERE upload=uploads.seq AND status=0)"
 
-#define PURGEABLE                                                                                  \
-	"(SELECT seq FROM uploads INDEXED BY uploads_tombstone"                                    \
+#define PURGEABLE                                               \
+	"(SELECT seq FROM uploads INDEXED BY uploads_tombstone" \
 	" WHERE removable=0 AND status IN (2,3) AND ended_at<?1 ORDER BY ended_at, seq LIMIT ?2)"
 
 /* In the order of enum delivery_column. */
-#define DELIVERY_COLUMNS                                                                           \
-	"id, upload_id, target, status, attempt, due_at, lease_owner, lease_until, queued_at,"     \
+#define DELIVERY_COLUMNS                                                                       \
+	"id, upload_id, target, status, attempt, due_at, lease_owner, lease_until, queued_at," \
 	" ended_at, location, issues"
 
-#define LEASE_SET                                                                                  \
+#define LEASE_SET \
 	"UPDATE deliveries SET lease_owner=?1, lease_until=?2, next_at=max(due_at,?2) WHERE id="
 
 const char *const state_sqlite_sql[SQL_COUNT] = {
@@ -114,124 +115,123 @@ const char *const state_sqlite_sql[SQL_COUNT] = {
 	[SQL_RELEASE] = "RELEASE op",
 	[SQL_ROLLBACK_TO] = "ROLLBACK TO op",
 	[SQL_PROBE] = "SELECT count(*) FROM (SELECT 1 FROM uploads LIMIT 1)",
-	[SQL_COUNTS]
-	= "SELECT (SELECT count(*) FROM uploads INDEXED BY uploads_open WHERE status=0),"
-	  " (SELECT count(*) FROM deliveries INDEXED BY deliveries_due WHERE status=0),"
-	  " (SELECT count(*) FROM deliveries INDEXED BY deliveries_unfinished"
-	  "  WHERE status<>1 AND status=2),"
-	  " (SELECT count(*) FROM outbox INDEXED BY outbox_due WHERE due_at<=?1)",
+	[SQL_COUNTS] =
+		"SELECT (SELECT count(*) FROM uploads INDEXED BY uploads_open WHERE status=0),"
+		" (SELECT count(*) FROM deliveries INDEXED BY deliveries_due WHERE status=0),"
+		" (SELECT count(*) FROM deliveries INDEXED BY deliveries_unfinished"
+		"  WHERE status<>1 AND status=2),"
+		" (SELECT count(*) FROM outbox INDEXED BY outbox_due WHERE due_at<=?1)",
 
-	[SQL_UPLOAD_CREATE]
-	= "INSERT INTO uploads(id, kind, status, length, offset, unverified, fence, created_at,"
-	  " touched_at, completed_at, ended_at, removable, token, metadata, manifest, concat, owner)"
-	  " VALUES(?1, ?2, 0, ?3, 0, 0, 0, ?4, ?4, 0, 0, 0, ?5, ?6, ?7, ?8, ?9)",
+	[SQL_UPLOAD_CREATE] =
+		"INSERT INTO uploads(id, kind, status, length, offset, unverified, fence, "
+		"created_at,"
+		" touched_at, completed_at, ended_at, removable, token, metadata, manifest, "
+		"concat, owner)"
+		" VALUES(?1, ?2, 0, ?3, 0, 0, 0, ?4, ?4, 0, 0, 0, ?5, ?6, ?7, ?8, ?9)",
 	/* In the order of enum upload_column. */
-	[SQL_UPLOAD_GET]
-	= "SELECT id, kind, status, length, offset, unverified, created_at, touched_at,"
-	  " completed_at, metadata, manifest, concat, token, owner FROM uploads WHERE id=?1",
+	[SQL_UPLOAD_GET] =
+		"SELECT id, kind, status, length, offset, unverified, created_at, touched_at,"
+		" completed_at, metadata, manifest, concat, token, owner FROM uploads WHERE id=?1",
 	[SQL_UPLOAD_STATUS] = "SELECT seq, status FROM uploads WHERE id=?1",
-	[SQL_UPLOAD_ADVANCE]
-	= CHANGE_SET CHANGE_WHERE " AND (" NEW_LENGTH "<0 OR " NEW_LENGTH ">=?3)",
+	[SQL_UPLOAD_ADVANCE] =
+		CHANGE_SET CHANGE_WHERE " AND (" NEW_LENGTH "<0 OR " NEW_LENGTH ">=?3)",
 	[SQL_UPLOAD_COMPLETE] = CHANGE_SET ", status=1, completed_at=?8" CHANGE_WHERE
 					   " AND " NEW_LENGTH "=?3 RETURNING seq",
-	[SQL_UPLOAD_EXPIRE]
-	= "UPDATE uploads SET status=2, ended_at=?2, removable=1 WHERE id=?1"
-	  " AND (status=0 OR (status=1 AND kind=1)) AND touched_at<=?3",
-	[SQL_UPLOAD_TERMINATE]
-	= "UPDATE uploads SET status=3, ended_at=?2, removable=1 WHERE id=?1"
-	  " AND status IN (0,1) AND NOT EXISTS " PENDING_OF_UPLOAD,
-	[SQL_UPLOAD_RETIRE]
-	= "UPDATE uploads SET status=4, ended_at=?2, removable=1 WHERE id=?1"
-	  " AND status=1 AND delivered_at IS NOT NULL AND NOT EXISTS " PENDING_OF_UPLOAD,
+	[SQL_UPLOAD_EXPIRE] = "UPDATE uploads SET status=2, ended_at=?2, removable=1 WHERE id=?1"
+			      " AND (status=0 OR (status=1 AND kind=1)) AND touched_at<=?3",
+	[SQL_UPLOAD_TERMINATE] = "UPDATE uploads SET status=3, ended_at=?2, removable=1 WHERE id=?1"
+				 " AND status IN (0,1) AND NOT EXISTS " PENDING_OF_UPLOAD,
+	[SQL_UPLOAD_RETIRE] =
+		"UPDATE uploads SET status=4, ended_at=?2, removable=1 WHERE id=?1"
+		" AND status=1 AND delivered_at IS NOT NULL AND NOT EXISTS " PENDING_OF_UPLOAD,
 	[SQL_UPLOAD_REMOVED] = "UPDATE uploads SET removable=0 WHERE id=?1 AND removable=1",
 	[SQL_UPLOAD_PURGE_DELIVERIES] = "DELETE FROM deliveries WHERE upload IN " PURGEABLE,
 	[SQL_UPLOAD_PURGE] = "DELETE FROM uploads WHERE seq IN " PURGEABLE,
-	[SQL_UPLOAD_SCAN_STALE]
-	= "SELECT id, touched_at FROM uploads INDEXED BY uploads_open"
-	  " WHERE status=0 AND touched_at<=?1 UNION ALL "
-	  "SELECT id, touched_at FROM uploads INDEXED BY uploads_partial"
-	  " WHERE status=1 AND kind=1 AND touched_at<=?1 ORDER BY touched_at LIMIT ?2",
-	[SQL_UPLOAD_SCAN_DELIVERED]
-	= "SELECT id FROM uploads INDEXED BY uploads_delivered"
-	  " WHERE status=1 AND delivered_at IS NOT NULL AND delivered_at<=?1"
-	  " ORDER BY delivered_at LIMIT ?2",
-	[SQL_UPLOAD_SCAN_REMOVABLE]
-	= "SELECT id FROM uploads INDEXED BY uploads_removable"
-	  " WHERE removable=1 ORDER BY ended_at LIMIT ?1",
-	[SQL_UPLOAD_DELIVERED]
-	= "UPDATE uploads SET delivered_at=?2 WHERE seq=?1 AND status=1 AND NOT EXISTS"
-	  " (SELECT 1 FROM deliveries INDEXED BY deliveries_target WHERE upload=?1 AND status<>1)",
+	[SQL_UPLOAD_SCAN_STALE] =
+		"SELECT id, touched_at FROM uploads INDEXED BY uploads_open"
+		" WHERE status=0 AND touched_at<=?1 UNION ALL "
+		"SELECT id, touched_at FROM uploads INDEXED BY uploads_partial"
+		" WHERE status=1 AND kind=1 AND touched_at<=?1 ORDER BY touched_at LIMIT ?2",
+	[SQL_UPLOAD_SCAN_DELIVERED] =
+		"SELECT id FROM uploads INDEXED BY uploads_delivered"
+		" WHERE status=1 AND delivered_at IS NOT NULL AND delivered_at<=?1"
+		" ORDER BY delivered_at LIMIT ?2",
+	[SQL_UPLOAD_SCAN_REMOVABLE] = "SELECT id FROM uploads INDEXED BY uploads_removable"
+				      " WHERE removable=1 ORDER BY ended_at LIMIT ?1",
+	[SQL_UPLOAD_DELIVERED] =
+		"UPDATE uploads SET delivered_at=?2 WHERE seq=?1 AND status=1 AND NOT EXISTS"
+		" (SELECT 1 FROM deliveries INDEXED BY deliveries_target WHERE upload=?1 AND "
+		"status<>1)",
 	[SQL_UPLOAD_UNDELIVERED] = "UPDATE uploads SET delivered_at=NULL WHERE seq=?1",
 
-	[SQL_DELIVERY_CREATE]
-	= "INSERT INTO deliveries(upload, upload_id, target, status, attempt, due_at, lease_until,"
-	  " next_at, queued_at, ended_at) VALUES(?1, ?2, ?3, 0, 0, ?4, 0, ?4, ?4, 0)",
-	[SQL_DELIVERY_QUEUE]
-	= "INSERT INTO deliveries(upload, upload_id, target, status, attempt, due_at, lease_until,"
-	  " next_at, queued_at, ended_at) VALUES(?1, ?2, ?3, 0, 0, ?4, 0, ?4, ?4, 0)"
-	  " ON CONFLICT(upload,target) DO UPDATE SET status=0, attempt=0, due_at=excluded.due_at,"
-	  " lease_owner=NULL, lease_until=0, next_at=excluded.next_at,"
-	  " queued_at=excluded.queued_at, ended_at=0, location=NULL, issues=NULL WHERE status<>0",
-	[SQL_DELIVERY_LEASE]
-	= LEASE_SET "(SELECT id FROM deliveries INDEXED BY deliveries_due WHERE status=0"
-		    " AND next_at<=?3 AND (?4 IS NULL OR target=?4) ORDER BY next_at, id LIMIT 1)"
-		    " RETURNING " DELIVERY_COLUMNS,
-	[SQL_DELIVERY_LEASE_OF_UPLOAD]
-	= LEASE_SET "(SELECT id FROM deliveries INDEXED BY deliveries_target"
-		    " WHERE upload=(SELECT seq FROM uploads WHERE id=?5) AND status=0"
-		    " AND next_at<=?3 AND (?4 IS NULL OR target=?4) ORDER BY next_at, id LIMIT 1)"
-		    " RETURNING " DELIVERY_COLUMNS,
-	[SQL_DELIVERY_RENEW]
-	= "UPDATE deliveries SET lease_until=?3, next_at=max(due_at,?3)"
-	  " WHERE id=?1 AND status=0 AND lease_owner=?2",
-	[SQL_DELIVERY_END]
-	= "UPDATE deliveries SET status=?3, due_at=iif(?3=0,?4,due_at),"
-	  " next_at=iif(?3=0,?4,next_at), attempt=attempt+?5, location=?6, issues=?7,"
-	  " lease_owner=NULL, lease_until=0, ended_at=?8"
-	  " WHERE id=?1 AND status=0 AND lease_owner=?2 RETURNING upload",
-	[SQL_DELIVERY_OF_UPLOAD]
-	= "SELECT " DELIVERY_COLUMNS " FROM deliveries INDEXED BY deliveries_target"
-	  " WHERE upload=(SELECT seq FROM uploads WHERE id=?1) ORDER BY id",
-	[SQL_DELIVERY_UNFINISHED]
-	= "SELECT " DELIVERY_COLUMNS " FROM deliveries INDEXED BY deliveries_unfinished"
-	  " WHERE status<>1 AND (queued_at,id)>(?1,?2) AND (?3 IS NULL OR target=?3)"
-	  " ORDER BY queued_at, id LIMIT ?4",
-	[SQL_DELIVERY_UNFINISHED_OF_UPLOAD]
-	= "SELECT " DELIVERY_COLUMNS " FROM deliveries INDEXED BY deliveries_target"
-	  " WHERE upload=(SELECT seq FROM uploads WHERE id=?5) AND status<>1"
-	  " AND (queued_at,id)>(?1,?2) AND (?3 IS NULL OR target=?3)"
-	  " ORDER BY queued_at, id LIMIT ?4",
-	[SQL_DELIVERY_NEXT]
-	= "SELECT min(next_at) FROM deliveries INDEXED BY deliveries_due WHERE status=0",
+	[SQL_DELIVERY_CREATE] =
+		"INSERT INTO deliveries(upload, upload_id, target, status, attempt, due_at, "
+		"lease_until,"
+		" next_at, queued_at, ended_at) VALUES(?1, ?2, ?3, 0, 0, ?4, 0, ?4, ?4, 0)",
+	[SQL_DELIVERY_QUEUE] =
+		"INSERT INTO deliveries(upload, upload_id, target, status, attempt, due_at, "
+		"lease_until,"
+		" next_at, queued_at, ended_at) VALUES(?1, ?2, ?3, 0, 0, ?4, 0, ?4, ?4, 0)"
+		" ON CONFLICT(upload,target) DO UPDATE SET status=0, attempt=0, "
+		"due_at=excluded.due_at,"
+		" lease_owner=NULL, lease_until=0, next_at=excluded.next_at,"
+		" queued_at=excluded.queued_at, ended_at=0, location=NULL, issues=NULL WHERE "
+		"status<>0",
+	[SQL_DELIVERY_LEASE] = LEASE_SET
+	"(SELECT id FROM deliveries INDEXED BY deliveries_due WHERE status=0"
+	" AND next_at<=?3 AND (?4 IS NULL OR target=?4) ORDER BY next_at, id LIMIT 1)"
+	" RETURNING " DELIVERY_COLUMNS,
+	[SQL_DELIVERY_LEASE_OF_UPLOAD] = LEASE_SET
+	"(SELECT id FROM deliveries INDEXED BY deliveries_target"
+	" WHERE upload=(SELECT seq FROM uploads WHERE id=?5) AND status=0"
+	" AND next_at<=?3 AND (?4 IS NULL OR target=?4) ORDER BY next_at, id LIMIT 1)"
+	" RETURNING " DELIVERY_COLUMNS,
+	[SQL_DELIVERY_RENEW] = "UPDATE deliveries SET lease_until=?3, next_at=max(due_at,?3)"
+			       " WHERE id=?1 AND status=0 AND lease_owner=?2",
+	[SQL_DELIVERY_END] =
+		"UPDATE deliveries SET status=?3, due_at=iif(?3=0,?4,due_at),"
+		" next_at=iif(?3=0,?4,next_at), attempt=attempt+?5, location=?6, issues=?7,"
+		" lease_owner=NULL, lease_until=0, ended_at=?8"
+		" WHERE id=?1 AND status=0 AND lease_owner=?2 RETURNING upload",
+	[SQL_DELIVERY_OF_UPLOAD] =
+		"SELECT " DELIVERY_COLUMNS " FROM deliveries INDEXED BY deliveries_target"
+		" WHERE upload=(SELECT seq FROM uploads WHERE id=?1) ORDER BY id",
+	[SQL_DELIVERY_UNFINISHED] =
+		"SELECT " DELIVERY_COLUMNS " FROM deliveries INDEXED BY deliveries_unfinished"
+		" WHERE status<>1 AND (queued_at,id)>(?1,?2) AND (?3 IS NULL OR target=?3)"
+		" ORDER BY queued_at, id LIMIT ?4",
+	[SQL_DELIVERY_UNFINISHED_OF_UPLOAD] =
+		"SELECT " DELIVERY_COLUMNS " FROM deliveries INDEXED BY deliveries_target"
+		" WHERE upload=(SELECT seq FROM uploads WHERE id=?5) AND status<>1"
+		" AND (queued_at,id)>(?1,?2) AND (?3 IS NULL OR target=?3)"
+		" ORDER BY queued_at, id LIMIT ?4",
+	[SQL_DELIVERY_NEXT] =
+		"SELECT min(next_at) FROM deliveries INDEXED BY deliveries_due WHERE status=0",
 
-	[SQL_OUTBOX_ADD]
-	= "INSERT INTO outbox(upload_id, sink, name, replaces, data, due_at, attempt, head)"
-	  " VALUES(?1, ?2, ?3, ?4, ?5, ?6, 0,"
-	  " NOT EXISTS (SELECT 1 FROM outbox INDEXED BY outbox_group"
-	  "  WHERE upload_id=?1 AND sink=?2))",
-	[SQL_OUTBOX_HEADS]
-	= "SELECT upload_id FROM outbox INDEXED BY outbox_head"
-	  " WHERE head=1 AND sink=?1 AND due_at<=?2 ORDER BY due_at, id LIMIT ?3",
-	[SQL_OUTBOX_GROUP]
-	= "SELECT id, name, replaces, data, due_at, attempt FROM outbox INDEXED BY outbox_group"
-	  " WHERE upload_id=?1 AND sink=?2 ORDER BY id LIMIT ?3",
+	[SQL_OUTBOX_ADD] =
+		"INSERT INTO outbox(upload_id, sink, name, replaces, data, due_at, attempt, head)"
+		" VALUES(?1, ?2, ?3, ?4, ?5, ?6, 0,"
+		" NOT EXISTS (SELECT 1 FROM outbox INDEXED BY outbox_group"
+		"  WHERE upload_id=?1 AND sink=?2))",
+	[SQL_OUTBOX_HEADS] =
+		"SELECT upload_id FROM outbox INDEXED BY outbox_head"
+		" WHERE head=1 AND sink=?1 AND due_at<=?2 ORDER BY due_at, id LIMIT ?3",
+	[SQL_OUTBOX_GROUP] = "SELECT id, name, replaces, data, due_at, attempt FROM outbox INDEXED "
+			     "BY outbox_group"
+			     " WHERE upload_id=?1 AND sink=?2 ORDER BY id LIMIT ?3",
 	[SQL_OUTBOX_PUSH] = "UPDATE outbox SET due_at=?2 WHERE id=?1",
 	[SQL_OUTBOX_SENT] = "DELETE FROM outbox WHERE id=?1 RETURNING upload_id, sink",
-	[SQL_OUTBOX_NEW_HEAD]
-	= "UPDATE outbox SET head=1 WHERE id=(SELECT id FROM outbox INDEXED BY outbox_group"
-	  " WHERE upload_id=?1 AND sink=?2 ORDER BY id LIMIT 1) AND head=0",
+	[SQL_OUTBOX_NEW_HEAD] =
+		"UPDATE outbox SET head=1 WHERE id=(SELECT id FROM outbox INDEXED BY outbox_group"
+		" WHERE upload_id=?1 AND sink=?2 ORDER BY id LIMIT 1) AND head=0",
 	[SQL_OUTBOX_RETRY] = "UPDATE outbox SET due_at=?2, attempt=attempt+1 WHERE id=?1",
 
-	[SQL_KV_GET]
-	= "SELECT value FROM kv WHERE key=?1 AND (expires_at=0 OR expires_at>?2)",
-	[SQL_KV_SET]
-	= "INSERT INTO kv(key, value, expires_at) VALUES(?1, ?2, ?3) ON CONFLICT(key)"
-	  " DO UPDATE SET value=excluded.value, expires_at=excluded.expires_at",
-	[SQL_KV_ADD]
-	= "INSERT INTO kv(key, value, expires_at) VALUES(?1, ?2, ?3) ON CONFLICT(key)"
-	  " DO UPDATE SET value=excluded.value, expires_at=excluded.expires_at"
-	  " WHERE kv.expires_at>0 AND kv.expires_at<=?4",
-	[SQL_KV_SWEEP]
-	= "DELETE FROM kv WHERE key IN (SELECT key FROM kv INDEXED BY kv_expiry"
-	  " WHERE expires_at>0 AND expires_at<=?1 ORDER BY expires_at LIMIT 16)",
+	[SQL_KV_GET] = "SELECT value FROM kv WHERE key=?1 AND (expires_at=0 OR expires_at>?2)",
+	[SQL_KV_SET] = "INSERT INTO kv(key, value, expires_at) VALUES(?1, ?2, ?3) ON CONFLICT(key)"
+		       " DO UPDATE SET value=excluded.value, expires_at=excluded.expires_at",
+	[SQL_KV_ADD] = "INSERT INTO kv(key, value, expires_at) VALUES(?1, ?2, ?3) ON CONFLICT(key)"
+		       " DO UPDATE SET value=excluded.value, expires_at=excluded.expires_at"
+		       " WHERE kv.expires_at>0 AND kv.expires_at<=?4",
+	[SQL_KV_SWEEP] = "DELETE FROM kv WHERE key IN (SELECT key FROM kv INDEXED BY kv_expiry"
+			 " WHERE expires_at>0 AND expires_at<=?1 ORDER BY expires_at LIMIT 16)",
 };

@@ -44,25 +44,26 @@ static enum state_result create_write(struct sql_conn *c, void *arg, struct err 
 	const struct create_args *a = arg;
 	const struct upload *u = a->u;
 	int n = state_sqlite_query_run(c, SQL_UPLOAD_CREATE,
-		SQL_ARGS(sql_text(u->id), sql_int(u->kind), sql_int(u->length), sql_int(u->created_at),
-			sql_text(u->token ? u->token : ""), sql_text(u->metadata), sql_text(u->manifest),
-			sql_text(u->concat), sql_text(u->owner)),
+		SQL_ARGS(sql_text(u->id), sql_int(u->kind), sql_int(u->length),
+			sql_int(u->created_at), sql_text(u->token ? u->token : ""),
+			sql_text(u->metadata), sql_text(u->manifest), sql_text(u->concat),
+			sql_text(u->owner)),
 		err);
 	if (n < 0 || state_sqlite_outbox_insert(c, a->msgs, err))
 		return STATE_ERROR;
 	return STATE_OK;
 }
 
-int state_sqlite_upload_create(struct state *s, const struct upload *u, const struct outbox_list *msgs,
-	struct err *err)
+int state_sqlite_upload_create(
+	struct state *s, const struct upload *u, const struct outbox_list *msgs, struct err *err)
 {
 	struct create_args a = {u, msgs};
 	unsigned flags = msgs && msgs->n > 0 ? 0 : SQL_WRITE_SINGLE;
 	return state_sqlite_write(s, create_write, &a, flags, err) == STATE_OK ? 0 : -1;
 }
 
-enum state_result state_sqlite_upload_get(struct state *s, const char *id, struct upload *out,
-	struct err *err)
+enum state_result state_sqlite_upload_get(
+	struct state *s, const char *id, struct upload *out, struct err *err)
 {
 	struct sql_conn *c = state_sqlite_borrow(s, err);
 	if (!c)
@@ -102,10 +103,10 @@ struct change_args {
 	const struct outbox_list *msgs;
 };
 
-#define CHANGE_ARGS(ch)                                                                            \
-	SQL_ARGS(sql_text((ch)->id), sql_int((ch)->from), sql_int((ch)->to), sql_int((ch)->length), \
-		sql_text((ch)->token), sql_int((ch)->unverified), sql_int((int64_t)(ch)->fence),      \
-		sql_int((ch)->now))
+#define CHANGE_ARGS(ch)                                                                  \
+	SQL_ARGS(sql_text((ch)->id), sql_int((ch)->from), sql_int((ch)->to),             \
+		sql_int((ch)->length), sql_text((ch)->token), sql_int((ch)->unverified), \
+		sql_int((int64_t)(ch)->fence), sql_int((ch)->now))
 
 static enum state_result advance_write(struct sql_conn *c, void *arg, struct err *err)
 {
@@ -137,8 +138,7 @@ static enum state_result complete_write(struct sql_conn *c, void *arg, struct er
 		if (state_sqlite_query_run(c, SQL_DELIVERY_CREATE,
 			    SQL_ARGS(sql_int(seq), sql_text(a->c->id), sql_text(a->targets[i]),
 				    sql_int(a->c->now)),
-			    err)
-			< 0)
+			    err) < 0)
 			return STATE_ERROR;
 	}
 	return state_sqlite_outbox_insert(c, a->msgs, err) ? STATE_ERROR : STATE_OK;
@@ -168,7 +168,8 @@ static enum state_result end_write(struct sql_conn *c, void *arg, struct err *er
 	int n;
 	if (a->status == UPLOAD_EXPIRED)
 		n = state_sqlite_query_run(c, SQL_UPLOAD_EXPIRE,
-			SQL_ARGS(sql_text(a->id), sql_int(a->now), sql_int(a->touched_before)), err);
+			SQL_ARGS(sql_text(a->id), sql_int(a->now), sql_int(a->touched_before)),
+			err);
 	else
 		n = state_sqlite_query_run(c,
 			a->status == UPLOAD_TERMINATED ? SQL_UPLOAD_TERMINATE : SQL_UPLOAD_RETIRE,
@@ -180,8 +181,9 @@ static enum state_result end_write(struct sql_conn *c, void *arg, struct err *er
 	return state_sqlite_outbox_insert(c, a->msgs, err) ? STATE_ERROR : STATE_OK;
 }
 
-enum state_result state_sqlite_upload_end(struct state *s, const char *id, enum upload_status status,
-	int64_t touched_before, int64_t now, const struct outbox_list *msgs, struct err *err)
+enum state_result state_sqlite_upload_end(struct state *s, const char *id,
+	enum upload_status status, int64_t touched_before, int64_t now,
+	const struct outbox_list *msgs, struct err *err)
 {
 	struct end_args a = {id, status, touched_before, now, msgs};
 	return state_sqlite_write(s, end_write, &a, 0, err);
@@ -198,7 +200,8 @@ int state_sqlite_upload_removed(struct state *s, const char *id, struct err *err
 {
 	char copy[UUID_SIZE];
 	str_copy(copy, sizeof(copy), id);
-	return state_sqlite_write(s, removed_write, copy, SQL_WRITE_SINGLE, err) == STATE_OK ? 0 : -1;
+	return state_sqlite_write(s, removed_write, copy, SQL_WRITE_SINGLE, err) == STATE_OK ? 0
+											     : -1;
 }
 
 struct purge_args {
@@ -217,8 +220,8 @@ static enum state_result purge_write(struct sql_conn *c, void *arg, struct err *
 	return a->purged < 0 ? STATE_ERROR : STATE_OK;
 }
 
-int state_sqlite_upload_purge(struct state *s, int64_t before, int limit, int *purged_out,
-	struct err *err)
+int state_sqlite_upload_purge(
+	struct state *s, int64_t before, int limit, int *purged_out, struct err *err)
 {
 	struct purge_args a = {before, limit, 0};
 	if (state_sqlite_write(s, purge_write, &a, 0, err) != STATE_OK)
@@ -244,21 +247,22 @@ static int scan(struct state *s, enum sql_id sql, const struct sql_value *args,
 	return rc < 0 ? -1 : n;
 }
 
-int state_sqlite_upload_scan_stale(struct state *s, int64_t cutoff, char (*ids)[UUID_SIZE], int max,
-	struct err *err)
-{
-	return scan(s, SQL_UPLOAD_SCAN_STALE, SQL_ARGS(sql_int(cutoff), sql_int(max)), ids, max, err);
-}
-
-int state_sqlite_upload_scan_delivered(struct state *s, int64_t cutoff, char (*ids)[UUID_SIZE],
-	int max, struct err *err)
+int state_sqlite_upload_scan_stale(
+	struct state *s, int64_t cutoff, char (*ids)[UUID_SIZE], int max, struct err *err)
 {
 	return scan(
-		s, SQL_UPLOAD_SCAN_DELIVERED, SQL_ARGS(sql_int(cutoff), sql_int(max)), ids, max, err);
+		s, SQL_UPLOAD_SCAN_STALE, SQL_ARGS(sql_int(cutoff), sql_int(max)), ids, max, err);
 }
 
-int state_sqlite_upload_scan_removable(struct state *s, char (*ids)[UUID_SIZE], int max,
-	struct err *err)
+int state_sqlite_upload_scan_delivered(
+	struct state *s, int64_t cutoff, char (*ids)[UUID_SIZE], int max, struct err *err)
+{
+	return scan(s, SQL_UPLOAD_SCAN_DELIVERED, SQL_ARGS(sql_int(cutoff), sql_int(max)), ids, max,
+		err);
+}
+
+int state_sqlite_upload_scan_removable(
+	struct state *s, char (*ids)[UUID_SIZE], int max, struct err *err)
 {
 	return scan(s, SQL_UPLOAD_SCAN_REMOVABLE, SQL_ARGS(sql_int(max)), ids, max, err);
 }

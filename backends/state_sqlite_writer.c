@@ -124,7 +124,8 @@ static void wake_waiters(struct sql_writer *w, const struct change *batch)
 			continue;
 		struct err err = {0};
 		if (futimens(w->wake_fd, NULL)) {
-			/* The change itself is made, and a waiter looks again when its time is over. */
+			/* The change itself is made, and a waiter looks again when its time is
+			 * over. */
 			err_errno(&err, __func__, "cannot set the time of the wake file");
 			LOG(LOG_LEVEL_WARN, "state: no wake-up", log_err(&err));
 		}
@@ -214,8 +215,8 @@ void state_sqlite_writer_stop(struct sql_writer *w)
 	free(w);
 }
 
-enum state_result state_sqlite_writer_do(struct sql_writer *w, sql_write_fn *fn, void *arg,
-	unsigned flags, struct err *err)
+enum state_result state_sqlite_writer_do(
+	struct sql_writer *w, sql_write_fn *fn, void *arg, unsigned flags, struct err *err)
 {
 	struct change ch = {.fn = fn, .arg = arg, .flags = flags};
 	pthread_cond_init(&ch.answered, NULL);

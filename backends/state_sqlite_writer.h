@@ -23,17 +23,17 @@ typedef enum state_result sql_write_fn(struct sql_conn *c, void *arg, struct err
 
 enum {
 	SQL_WRITE_SINGLE = 1, /* at most one statement changes something: needs no savepoint */
-	SQL_WRITE_WAKES = 2,  /* STATE_OK may bring a delivery's due time forward: wake state_wait */
+	SQL_WRITE_WAKES = 2, /* STATE_OK may bring a delivery's due time forward: wake state_wait */
 };
 
 /*
- * ${c} stays the caller's but is used by nobody else until the writer has ended. ${wake_fd}: its file
- * time is set after commits that wake. NULL + ${err} when no thread can be had.
+ * ${c} stays the caller's but is used by nobody else until the writer has ended. ${wake_fd}: its
+ * file time is set after commits that wake. NULL + ${err} when no thread can be had.
  */
 struct sql_writer *state_sqlite_writer_start(struct sql_conn *c, int wake_fd, struct err *err);
 void state_sqlite_writer_stop(struct sql_writer *w); /* finishes what waits; NULL is fine */
 
-enum state_result state_sqlite_writer_do(struct sql_writer *w, sql_write_fn *fn, void *arg,
-	unsigned flags, struct err *err);
+enum state_result state_sqlite_writer_do(
+	struct sql_writer *w, sql_write_fn *fn, void *arg, unsigned flags, struct err *err);
 
 #endif

@@ -7,12 +7,14 @@
 #include <string.h>
 #include <strings.h>
 
-#define ALLOWED_HEADERS \
+#define ALLOWED_HEADERS                                                                        \
 	"Authorization, Content-Type, Origin, Tus-Resumable, Upload-Checksum, Upload-Concat, " \
-	"Upload-Defer-Length, Upload-Length, Upload-Metadata, Upload-Offset, X-HTTP-Method-Override, " \
+	"Upload-Defer-Length, Upload-Length, Upload-Metadata, Upload-Offset, "                 \
+	"X-HTTP-Method-Override, "                                                             \
 	"X-Requested-With, X-Request-ID, traceparent, tracestate"
-#define EXPOSED_HEADERS \
-	"Location, Retry-After, Tus-Checksum-Algorithm, Tus-Extension, Tus-Max-Size, Tus-Resumable, " \
+#define EXPOSED_HEADERS                                                                    \
+	"Location, Retry-After, Tus-Checksum-Algorithm, Tus-Extension, Tus-Max-Size, "     \
+	"Tus-Resumable, "                                                                  \
 	"Tus-Version, Upload-Concat, Upload-Defer-Length, Upload-Expires, Upload-Length, " \
 	"Upload-Metadata, Upload-Offset, WWW-Authenticate, X-Request-ID"
 

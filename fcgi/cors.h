@@ -5,13 +5,14 @@
 #include "fcgi/http.h"
 
 /*
- * Cross-origin access for browsers (https://fetch.spec.whatwg.org), by DEX_CORS_ORIGINS: "*", or a list
- * of origins. Credentials are never allowed; a token in Authorization is none in this sense.
+ * Cross-origin access for browsers (https://fetch.spec.whatwg.org), by DEX_CORS_ORIGINS: "*", or a
+ * list of origins. Credentials are never allowed; a token in Authorization is none in this sense.
  */
 
 /* The headers of an answer to a page of r's Origin. */
 void cors_answer(struct http_request *r);
-/* Those of a preflight: an OPTIONS request with Access-Control-Request-Method. ${methods}: "GET, POST". */
+/* Those of a preflight: an OPTIONS request with Access-Control-Request-Method. ${methods}: "GET,
+ * POST". */
 void cors_preflight(struct http_request *r, const char *methods);
 
 #endif

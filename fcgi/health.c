@@ -21,8 +21,8 @@
 
 /*
  * The services are asked side by side, each in a thread of its own, and the answers are kept for a
- * while: /health neither hangs nor lets a caller load what is behind it. A probe that does not come back
- * is counted DOWN and left alone; the next one of that service starts only when it has ended.
+ * while: /health neither hangs nor lets a caller load what is behind it. A probe that does not come
+ * back is counted DOWN and left alone; the next one of that service starts only when it has ended.
  */
 
 #define PROBE_MS 2000
@@ -43,11 +43,11 @@ struct probe {
 
 static struct {
 	pthread_mutex_t mutex;
-	pthread_cond_t ended;   /* a probe, or a round of them */
-	struct probe *probes;   /* made with the first request */
+	pthread_cond_t ended; /* a probe, or a round of them */
+	struct probe *probes; /* made with the first request */
 	size_t n;
-	bool round;             /* a request is asking the services */
-	int64_t asked_ms;       /* when the last round began; 0: never */
+	bool round;	  /* a request is asking the services */
+	int64_t asked_ms; /* when the last round began; 0: never */
 } health = {.mutex = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER};
 
 static int ask(const struct probe *p, struct err *err)
@@ -75,10 +75,12 @@ static void *run_probe(void *arg)
 	int rc = ask(p, &err);
 
 	if (rc < 0)
-		LOG(LOG_LEVEL_WARN, "a service is down", log_str("service", p->name), log_err(&err));
+		LOG(LOG_LEVEL_WARN, "a service is down", log_str("service", p->name),
+			log_err(&err));
 	pthread_mutex_lock(&health.mutex);
 	p->up = rc == 0;
-	/* The page is open to all: what kind of failure, not the paths and addresses in its text. */
+	/* The page is open to all: what kind of failure, not the paths and addresses in its text.
+	 */
 	str_copy(p->issue, sizeof(p->issue), rc == 0 ? "None reported" : err_code_name(err.code));
 	p->running = false;
 	pthread_cond_broadcast(&health.ended);
@@ -182,9 +184,9 @@ static json_t *describe(void)
 		const struct probe *p = &health.probes[i];
 		bool up = p->up && !p->running;
 		all_up = all_up && up;
-		json_array_append_new(services,
-			json_pack("{s:s, s:s, s:s}", "service", p->name, "status",
-				up ? "UP" : "DOWN", "health_issue", p->issue));
+		json_array_append_new(
+			services, json_pack("{s:s, s:s, s:s}", "service", p->name, "status",
+					  up ? "UP" : "DOWN", "health_issue", p->issue));
 	}
 	return json_pack("{s:s, s:o}", "status", all_up ? "UP" : "DEGRADED", "services", services);
 }

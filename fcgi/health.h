@@ -5,8 +5,8 @@
 #include <stdbool.h>
 
 /*
- * Forget the probes of /health before their app is closed. False: one of them still hangs in a service,
- * and the app must not be closed under it.
+ * Forget the probes of /health before their app is closed. False: one of them still hangs in a
+ * service, and the app must not be closed under it.
  */
 bool health_close(void);
 

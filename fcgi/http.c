@@ -17,7 +17,8 @@
 /* Head and body go out in one write up to this size. */
 #define ONE_WRITE (size_t)(64 * 1024)
 
-/* How much of an unread body is taken before an early answer, and for how long, per enum http_drain. */
+/* How much of an unread body is taken before an early answer, and for how long, per enum
+ * http_drain. */
 static const struct {
 	uint64_t bytes;
 	int64_t ms;
@@ -140,7 +141,8 @@ static void find_body(struct http_request *r)
 			r->content_length = (int64_t)n;
 			r->has_body = n > 0;
 		} else {
-			/* No web server passes such a thing on; then nothing about the body is sure. */
+			/* No web server passes such a thing on; then nothing about the body is
+			 * sure. */
 			r->has_body = true;
 		}
 		return;
@@ -182,8 +184,8 @@ void http_end(struct http_request *r)
 
 /* --- its body --- */
 
-enum body_result http_read(struct http_request *r, int64_t timeout_ms, int wake_fd,
-	const void **data, size_t *len)
+enum body_result http_read(
+	struct http_request *r, int64_t timeout_ms, int wake_fd, const void **data, size_t *len)
 {
 	bool declared = r->content_length >= 0;
 	uint64_t left = declared ? (uint64_t)r->content_length - r->body_read : UINT64_MAX;
@@ -240,8 +242,8 @@ int http_read_all(struct http_request *r, struct buf *out, size_t max, struct er
 	int64_t deadline = clock_mono_ms() + READ_ALL_MS;
 
 	if (r->content_length > 0 && (uint64_t)r->content_length > max)
-		return err_set(err, ERR_TOO_LARGE, __func__, "the body is larger than %zu bytes",
-			max);
+		return err_set(
+			err, ERR_TOO_LARGE, __func__, "the body is larger than %zu bytes", max);
 	for (;;) {
 		const void *data;
 		size_t len;
@@ -371,8 +373,8 @@ static void complete_head(struct http_request *r, struct buf *out)
 	/* Without it nginx makes an empty answer chunked. */
 	if (!bodyless)
 		http_add_header(r, "Content-Length", "%zu", r->body.len);
-	buf_printf(out, "Status: %d %s\r\n%s\r\n", r->status, reason_of(r->status),
-		buf_str(&r->head));
+	buf_printf(
+		out, "Status: %d %s\r\n%s\r\n", r->status, reason_of(r->status), buf_str(&r->head));
 }
 
 int64_t http_finish(struct http_request *r)
@@ -388,8 +390,8 @@ int64_t http_finish(struct http_request *r)
 
 	buf_init(&out, HEAD_MAX + ONE_WRITE + 1024);
 	complete_head(r, &out);
-	size_t body = r->method == HTTP_HEAD || r->status == 204 || r->status == 304 ? 0
-										     : r->body.len;
+	size_t body =
+		r->method == HTTP_HEAD || r->status == 204 || r->status == 304 ? 0 : r->body.len;
 	if (body > 0 && body <= ONE_WRITE) {
 		buf_add(&out, r->body.data, body);
 		rc = r->io->write(r->io_arg, out.data, out.len);

@@ -5,8 +5,8 @@
 #include <stdio.h>
 
 /*
- * Failures as HTTP says them. The codes are those of tusd, which clients and dashboards know. ${text}:
- * what a client is told where the cause is ours; NULL: the error's own sentence.
+ * Failures as HTTP says them. The codes are those of tusd, which clients and dashboards know.
+ * ${text}: what a client is told where the cause is ours; NULL: the error's own sentence.
  */
 struct failure {
 	int status;
@@ -29,7 +29,8 @@ static const struct failure table[] = {
 	[ERR_NO_SPACE] = {507, "ERR_NO_SPACE", "there is no space left for this upload"},
 	[ERR_UNAVAILABLE] = {503, "ERR_SERVICE_UNAVAILABLE",
 		"the service is not ready for this request, try again later"},
-	/* Seen only by a client that half-closed; it may resume, so no status that ends its tries. */
+	/* Seen only by a client that half-closed; it may resume, so no status that ends its tries.
+	 */
 	[ERR_PEER_GONE] = {423, "ERR_UPLOAD_INTERRUPTED", NULL},
 	[ERR_INTERRUPTED] = {423, "ERR_UPLOAD_INTERRUPTED", NULL},
 	[ERR_DENIED] = {403, "ERR_FORBIDDEN", NULL},
@@ -44,9 +45,9 @@ static const struct failure *failure_of(const struct err *err)
 	if ((size_t)err->code >= sizeof(table) / sizeof(table[0]))
 		return &internal;
 	/* A file that is missing or may not be opened is our trouble, not the client's request. */
-	bool of_system = err->sys_errno != 0 && (err->code == ERR_NOT_FOUND ||
-							err->code == ERR_DENIED ||
-							err->code == ERR_EXISTS);
+	bool of_system =
+		err->sys_errno != 0 &&
+		(err->code == ERR_NOT_FOUND || err->code == ERR_DENIED || err->code == ERR_EXISTS);
 	return of_system ? &internal : &table[err->code];
 }
 

@@ -245,7 +245,8 @@ static int decode(const char *s, size_t len, struct buf *out)
 {
 	for (size_t i = 0; i < len; i++) {
 		char c = s[i] == '+' ? ' ' : s[i];
-		if (c == '%' && i + 2 < len && hex_value(s[i + 1]) >= 0 && hex_value(s[i + 2]) >= 0) {
+		if (c == '%' && i + 2 < len && hex_value(s[i + 1]) >= 0 &&
+			hex_value(s[i + 2]) >= 0) {
 			c = (char)(hex_value(s[i + 1]) * 16 + hex_value(s[i + 2]));
 			i += 2;
 		}

@@ -15,7 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* dex-upload: the responder. As a CGI program it serves one request, else FastCGI on descriptor 0. */
+/* dex-upload: the responder. As a CGI program it serves one request, else FastCGI on descriptor 0.
+ */
 
 #define PROGRAM "dex-upload"
 #define PROBLEMS_MAX (size_t)(256 * 1024)
@@ -35,15 +36,19 @@ static const char usage[] =
 	"usage: dex-upload [--appconf FILE] [--check-config]\n"
 	"       dex-upload --help-config[=dotenv|=markdown] | --version | --help\n"
 	"\n"
-	"Serves resumable uploads (tus 1.0.0) over FastCGI on the listening socket that is its standard\n"
+	"Serves resumable uploads (tus 1.0.0) over FastCGI on the listening socket that is its "
+	"standard\n"
 	"input, or one request as a CGI program. A web server passes requests on; start it like\n"
 	"\n"
-	"    spawn-fcgi -n -s /run/dex.sock -b 4096 -- /usr/local/bin/dex-upload --appconf /etc/dex.env\n"
+	"    spawn-fcgi -n -s /run/dex.sock -b 4096 -- /usr/local/bin/dex-upload --appconf "
+	"/etc/dex.env\n"
 	"\n"
 	"  --appconf FILE      settings (NAME=value lines) that the environment does not give;\n"
 	"                      also -appconf FILE, -appconf=FILE, and the variable DEX_APPCONF\n"
-	"  --check-config      check the settings and every file they name, print what is in force\n"
-	"  --help-config       list all settings; =dotenv: as a file to fill in, =markdown: as a table\n"
+	"  --check-config      check the settings and every file they name, print what is in "
+	"force\n"
+	"  --help-config       list all settings; =dotenv: as a file to fill in, =markdown: as a "
+	"table\n"
 	"\n"
 	"Exit status: 0 fine, 2 usage or configuration, 3 storage or state out of reach.\n";
 
@@ -152,7 +157,8 @@ static void log_problems(const struct buf *problems)
 	}
 }
 
-/* Read the settings and open the log by them; what is wrong is logged. ${appconf}: NULL for none named. */
+/* Read the settings and open the log by them; what is wrong is logged. ${appconf}: NULL for none
+ * named. */
 static struct config *load_config(const char *appconf)
 {
 	struct config *config = NULL;

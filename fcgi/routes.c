@@ -13,10 +13,10 @@ enum base { BASE_TEXT, BASE_TUS, BASE_INFO };
 
 struct route {
 	enum base base;
-	const char *text;  /* BASE_TEXT: the path, or what stands before the id */
-	bool id;           /* the id of an upload follows */
-	unsigned methods;  /* enum http_method */
-	unsigned flags;    /* enum route_flags */
+	const char *text; /* BASE_TEXT: the path, or what stands before the id */
+	bool id;	  /* the id of an upload follows */
+	unsigned methods; /* enum http_method */
+	unsigned flags;	  /* enum route_flags */
 	route_handler *handler;
 };
 
@@ -67,7 +67,8 @@ static bool is_base(const char *path, const char *base)
 	       (path[n] == '\0' || (path[n] == '/' && path[n + 1] == '\0'));
 }
 
-/* Whether ${route} is about the request's path. With an id, ${id_out} is what stands in its place. */
+/* Whether ${route} is about the request's path. With an id, ${id_out} is what stands in its place.
+ */
 static bool matches(const struct http_request *r, const struct route *route, const char **id_out)
 {
 	const char *base = base_path(r, route);
@@ -109,7 +110,8 @@ static void list_methods(unsigned methods, struct buf *out)
 /* Requests with a body that run in this process now. */
 static atomic_uint bodies;
 
-/* Some threads are kept for requests that end soon, so that the service answers while bodies crawl. */
+/* Some threads are kept for requests that end soon, so that the service answers while bodies crawl.
+ */
 static unsigned bodies_max(const struct config *c)
 {
 	uint64_t spare = c->threads / 16 > 2 ? c->threads / 16 : 2;
@@ -176,7 +178,8 @@ static void add_preflight(struct http_request *r, unsigned methods)
 	struct buf list;
 
 	buf_init(&list, 128);
-	/* One answer for all tus URLs: browsers cache it, and clients ask before they know the URL. */
+	/* One answer for all tus URLs: browsers cache it, and clients ask before they know the URL.
+	 */
 	if (r->flags & ROUTE_TUS)
 		methods = HTTP_POST | HTTP_HEAD | HTTP_PATCH | HTTP_DELETE;
 	list_methods(methods | HTTP_OPTIONS, &list);

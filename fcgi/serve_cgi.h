@@ -4,7 +4,8 @@
 
 #include <stdbool.h>
 
-/* CGI (RFC 3875): one request from the environment and standard input, answered on standard output. */
+/* CGI (RFC 3875): one request from the environment and standard input, answered on standard output.
+ */
 
 struct app;
 struct err;
@@ -12,8 +13,8 @@ struct err;
 /* Whether this process was started as a CGI program. Its arguments are then the client's. */
 bool serve_cgi_wanted(void);
 /*
- * Take SIGTERM, by which web servers tell that the client has gone, as an event. To be called before any
- * thread is started.
+ * Take SIGTERM, by which web servers tell that the client has gone, as an event. To be called
+ * before any thread is started.
  */
 int serve_cgi_init(struct err *err);
 /* Serve the one request. */

@@ -43,7 +43,7 @@ struct server {
 	int stop_fd; /* eventfd, readable once stop is set */
 	atomic_bool stop;
 	atomic_bool accept_fails; /* has been logged */
-	atomic_size_t running;    /* threads */
+	atomic_size_t running;	  /* threads */
 	struct worker *workers;
 };
 
@@ -62,21 +62,22 @@ struct request {
 /* --- the reader's buffer --- */
 
 /*
- * libfcgi's reader takes 8 KiB from the socket at a time and shows the content of one record after the
- * other in FCGX_Stream's rdNext … stop. Further records may lie behind `stop`, so that a silent socket
- * does not mean that nothing is there; and its fill procedure blocks in the middle of a record. How much
- * it holds is told only by its private state. This is the head of that structure (fcgiapp.c), unchanged
- * from 2.4.0 on; it is only read here, and check_layout proves at start that it is as expected.
+ * libfcgi's reader takes 8 KiB from the socket at a time and shows the content of one record after
+ * the other in FCGX_Stream's rdNext … stop. Further records may lie behind `stop`, so that a silent
+ * socket does not mean that nothing is there; and its fill procedure blocks in the middle of a
+ * record. How much it holds is told only by its private state. This is the head of that structure
+ * (fcgiapp.c), unchanged from 2.4.0 on; it is only read here, and check_layout proves at start that
+ * it is as expected.
  */
 struct reader {
 	unsigned char *buffer;
 	int size;
 	unsigned char *allocation;
-	unsigned char *end;  /* of the bytes in the buffer */
+	unsigned char *end; /* of the bytes in the buffer */
 	int type;
 	int record_end_stops;
 	int skip;
-	int content_left;    /* bytes of the current record not yet shown */
+	int content_left; /* bytes of the current record not yet shown */
 	int padding_left;
 };
 
@@ -84,8 +85,8 @@ struct reader {
 #define PADDING_MAX 255
 
 /*
- * Whether the fill procedure can give an answer (content, end, error) from what it holds and what the
- * socket holds now, so that it does not block. The socket's bytes are looked at, not taken.
+ * Whether the fill procedure can give an answer (content, end, error) from what it holds and what
+ * the socket holds now, so that it does not block. The socket's bytes are looked at, not taken.
  */
 static bool can_fill(const FCGX_Stream *in, int fd)
 {
@@ -179,7 +180,8 @@ static int io_write(void *arg, const void *data, size_t len)
 {
 	struct request *q = arg;
 
-	/* Kept in libfcgi's buffer until FCGX_Finish_r: a small answer and its end are one write. */
+	/* Kept in libfcgi's buffer until FCGX_Finish_r: a small answer and its end are one write.
+	 */
 	if (len > INT_MAX || FCGX_PutStr(data, (int)len, q->fcgi.out) != (int)len)
 		return -1;
 	return 0;
@@ -267,9 +269,9 @@ static size_t start_workers(struct server *s, size_t n)
 }
 
 /*
- * Threads sit in accept on a socket that other processes may share: it can neither be shut down nor made
- * non-blocking for us alone. A signal without effect makes accept return, and as it may come just before
- * the call it is sent until the thread has left. A thread with a request is left alone.
+ * Threads sit in accept on a socket that other processes may share: it can neither be shut down nor
+ * made non-blocking for us alone. A signal without effect makes accept return, and as it may come
+ * just before the call it is sent until the thread has left. A thread with a request is left alone.
  */
 static void stop_workers(struct server *s, size_t n)
 {
@@ -329,7 +331,8 @@ int serve_fastcgi_run(struct app *app, struct err *err)
 	stop_workers(s, n);
 	busy = atomic_load(&s->running);
 	if (busy > 0) {
-		LOG(LOG_LEVEL_WARN, "requests are still running", log_int("requests", (int64_t)busy));
+		LOG(LOG_LEVEL_WARN, "requests are still running",
+			log_int("requests", (int64_t)busy));
 		return 1; /* they go on using ${s} */
 	}
 	for (size_t i = 0; i < n; i++)
@@ -374,12 +377,12 @@ static void set_signals(void)
  * reader's state through must show exactly what lies behind each window.
  */
 static const unsigned char sample[] = {
-	1, 1, 0, 1, 0, 8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0,         /* BEGIN_REQUEST, responder */
-	1, 4, 0, 1, 0, 4, 0, 0, 1, 1, 'A', 'b',                 /* PARAMS A=b */
-	1, 4, 0, 1, 0, 0, 0, 0,                                 /* end of PARAMS */
-	1, 5, 0, 1, 0, 3, 5, 0, 'x', 'y', 'z', 0, 0, 0, 0, 0,   /* STDIN, 3 bytes, 5 of padding */
-	1, 5, 0, 1, 0, 1, 0, 0, 'w',                            /* STDIN, 1 byte */
-	1, 5, 0, 1, 0, 2, 0, 0, 'u',                            /* STDIN, 1 byte of 2 */
+	1, 1, 0, 1, 0, 8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0,	      /* BEGIN_REQUEST, responder */
+	1, 4, 0, 1, 0, 4, 0, 0, 1, 1, 'A', 'b',		      /* PARAMS A=b */
+	1, 4, 0, 1, 0, 0, 0, 0,				      /* end of PARAMS */
+	1, 5, 0, 1, 0, 3, 5, 0, 'x', 'y', 'z', 0, 0, 0, 0, 0, /* STDIN, 3 bytes, 5 of padding */
+	1, 5, 0, 1, 0, 1, 0, 0, 'w',			      /* STDIN, 1 byte */
+	1, 5, 0, 1, 0, 2, 0, 0, 'u',			      /* STDIN, 1 byte of 2 */
 };
 
 struct window {

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 
 /*
- * FastCGI: DEX_THREADS threads take connections from the listening socket that spawn-fcgi, systemd or the
- * like hand over as descriptor 0.
+ * FastCGI: DEX_THREADS threads take connections from the listening socket that spawn-fcgi, systemd
+ * or the like hand over as descriptor 0.
  */
 
 struct app;
@@ -15,14 +15,15 @@ struct err;
 /* Whether descriptor 0 is a listening socket. */
 bool serve_fastcgi_possible(void);
 /*
- * Set the process up: signals are blocked (only serve_fastcgi_run takes them), descriptor limit raised.
- * To be called before any thread is started. -1: libfcgi is not what this program was built for.
+ * Set the process up: signals are blocked (only serve_fastcgi_run takes them), descriptor limit
+ * raised. To be called before any thread is started. -1: libfcgi is not what this program was built
+ * for.
  */
 int serve_fastcgi_init(struct err *err);
 /*
- * Serve until SIGTERM or SIGINT; SIGHUP reopens the log. Running bodies are then stopped, what has come
- * of them is stored and answered. Returns 0, 1 when threads still hang in a request after 8 s (${app}
- * must then not be closed under them), or -1 when nothing could be served.
+ * Serve until SIGTERM or SIGINT; SIGHUP reopens the log. Running bodies are then stopped, what has
+ * come of them is stored and answered. Returns 0, 1 when threads still hang in a request after 8 s
+ * (${app} must then not be closed under them), or -1 when nothing could be served.
  */
 int serve_fastcgi_run(struct app *app, struct err *err);
 

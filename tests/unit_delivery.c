@@ -133,8 +133,8 @@ static void test_unwritable_target_is_retried_then_failed_and_listed(void **stat
 	struct dex_world *w = *state;
 	char id[UUID_SIZE];
 	struct listed l = {0};
-	struct blob_store *faulty = w->app.targets[0]
-		= blob_fault_open(app_target(&w->app, 0, &w->err));
+	struct blob_store *faulty = w->app.targets[0] =
+		blob_fault_open(app_target(&w->app, 0, &w->err));
 	const struct blob_fault_plan dead = {.space = 1};
 	blob_fault_set(faulty, &dead);
 	dex_world_finished(w, "plain", "data.csv", "12345", id);
@@ -173,8 +173,8 @@ static void test_retry_waits_longer_each_time(void **state)
 	struct dex_world *w = dex_world_new("DEX_RETRY_DELAY=100s\n");
 	char id[UUID_SIZE];
 	(void)state;
-	struct blob_store *faulty = w->app.targets[0]
-		= blob_fault_open(app_target(&w->app, 0, &w->err));
+	struct blob_store *faulty = w->app.targets[0] =
+		blob_fault_open(app_target(&w->app, 0, &w->err));
 	blob_fault_set(faulty, &(struct blob_fault_plan){.space = 1});
 	dex_world_finished(w, "plain", "data.csv", "12345", id);
 	int64_t before = clock_now();
@@ -234,8 +234,8 @@ static void test_retry_after_collision_keeps_both(void **state)
 	char first[UUID_SIZE], second[UUID_SIZE];
 	dex_world_finished(w, "plain", "data.csv", "same", first);
 	assert_int_equal(run(w), DELIVERY_OK);
-	struct blob_store *faulty = w->app.targets[0]
-		= blob_fault_open(app_target(&w->app, 0, &w->err));
+	struct blob_store *faulty = w->app.targets[0] =
+		blob_fault_open(app_target(&w->app, 0, &w->err));
 	blob_fault_set(faulty, &(struct blob_fault_plan){.nth = {[BLOB_FAULT_COMMIT] = 1}});
 	dex_world_finished(w, "plain", "data.csv", "same", second);
 	assert_int_equal(run(w), DELIVERY_RETRIED);
@@ -365,7 +365,8 @@ static int count_copy_report(void *arg, const struct outbox_message *m)
 	return 0;
 }
 
-/* One process dies at ${point}, another one goes on. ${reported}: the local report is written by then. */
+/* One process dies at ${point}, another one goes on. ${reported}: the local report is written by
+ * then. */
 static void crash_then_deliver(const char *point, bool reported)
 {
 	struct dex_world *w = dex_world_new("DEX_DELIVERY_LEASE=100ms\n" EAGER);
@@ -397,10 +398,12 @@ static void crash_then_deliver(const char *point, bool reported)
 	char *report = dex_world_read(w, "reports/%s_blob-file-copy", id);
 	assert_true((report != NULL) == reported);
 	free(report);
-	/* Where it was not written, its row is still there, due when the grace of a minute is over. */
+	/* Where it was not written, its row is still there, due when the grace of a minute is over.
+	 */
 	size_t late = 0;
-	assert_int_equal(state_outbox_take(w->app.state, "reports", clock_now() + 61 * CLOCK_US_PER_S,
-				 1000, 64, count_copy_report, &late, &w->err),
+	assert_int_equal(
+		state_outbox_take(w->app.state, "reports", clock_now() + 61 * CLOCK_US_PER_S, 1000,
+			64, count_copy_report, &late, &w->err),
 		0);
 	assert_int_equal(late, 1);
 	dex_world_free(w);
@@ -436,7 +439,8 @@ static void *race(void *arg)
 	struct racer *r = arg;
 	struct err err = {0};
 	enum delivery_outcome o;
-	while ((o = delivery_run_one(&r->w->app, NULL, r->owner, NULL, &err)) != DELIVERY_NOTHING_DUE) {
+	while ((o = delivery_run_one(&r->w->app, NULL, r->owner, NULL, &err)) !=
+		DELIVERY_NOTHING_DUE) {
 		if (o != DELIVERY_OK)
 			abort();
 		r->delivered++;
@@ -467,9 +471,8 @@ static bool take_over(void *arg)
 	struct err err = {0};
 	struct delivery d;
 	/* a clock far ahead: the lease has run out, though its keeper lives */
-	if (state_delivery_lease(w->app.state, NULL, "thief", clock_now() + 86400 * CLOCK_US_PER_S, 1,
-		    &d, &err)
-		== STATE_OK)
+	if (state_delivery_lease(w->app.state, NULL, "thief", clock_now() + 86400 * CLOCK_US_PER_S,
+		    1, &d, &err) == STATE_OK)
 		delivery_free(&d);
 	return false;
 }

@@ -23,8 +23,8 @@
 struct double_sink {
 	struct publisher base;
 	struct buf seen;
-	bool repeat;      /* of the last one */
-	const char *bad;  /* messages that contain this fail */
+	bool repeat;	 /* of the last one */
+	const char *bad; /* messages that contain this fail */
 	size_t calls;
 };
 
@@ -107,14 +107,14 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void add(struct notify_batch *b, enum notify_kind kind, const char *id, const char *text,
-	bool keep)
+static void add(
+	struct notify_batch *b, enum notify_kind kind, const char *id, const char *text, bool keep)
 {
 	struct buf json;
 	buf_init(&json, 1024);
 	(void)buf_printf(&json, "{\"m\":\"%s\"}", text);
-	notify_batch_add(b, kind, id, kind == NOTIFY_EVENT ? "FileReady" : "upload-status", false, keep,
-		&json);
+	notify_batch_add(b, kind, id, kind == NOTIFY_EVENT ? "FileReady" : "upload-status", false,
+		keep, &json);
 	assert_int_equal(json.len, 0);
 	buf_free(&json);
 }
@@ -252,8 +252,9 @@ static void test_failed_message_comes_back_first_after_its_pause(void **state)
 	flush(f, 0, 1);
 	for (size_t i = 0; i < sizeof(looks) / sizeof(looks[0]); i++) {
 		struct taken t = {0};
-		assert_int_equal(state_outbox_take(f->w->app.state, "remote",
-					 now + looks[i].after_ms * CLOCK_US_PER_MS, 1, 8, take, &t, &f->err),
+		assert_int_equal(
+			state_outbox_take(f->w->app.state, "remote",
+				now + looks[i].after_ms * CLOCK_US_PER_MS, 1, 8, take, &t, &f->err),
 			0);
 		assert_int_equal(t.n, looks[i].n);
 		if (t.n > 0) {

@@ -10,10 +10,11 @@ struct delivery_filter;
 struct err;
 
 /*
- * Pending and failed deliveries on standard output, oldest first, at most ${limit} (0: all): a table
- * with a head line (nothing at all when there are none), or a JSON array. -1: the state store failed.
+ * Pending and failed deliveries on standard output, oldest first, at most ${limit} (0: all): a
+ * table with a head line (nothing at all when there are none), or a JSON array. -1: the state store
+ * failed.
  */
-int list_print(struct app *a, const struct delivery_filter *f, size_t limit, bool json,
-	struct err *err);
+int list_print(
+	struct app *a, const struct delivery_filter *f, size_t limit, bool json, struct err *err);
 
 #endif

@@ -26,7 +26,7 @@ struct pool_options {
 struct pool_result {
 	size_t delivered;
 	size_t failed;
-	bool broken;    /* the state store failed: ${err}; never while watching */
+	bool broken; /* the state store failed: ${err}; never while watching */
 	struct err err;
 };
 

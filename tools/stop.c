@@ -80,10 +80,11 @@ int stop_listen(struct err *err)
 		return err_errno(err, __func__, "listen for signals");
 	/* Whoever reads our lines may go away; a broken pipe must not end a copy. */
 	signal(SIGPIPE, SIG_IGN);
-	errno = pthread_sigmask(SIG_BLOCK, &set, NULL);
-	if (errno == 0)
-		errno = pthread_create(&thread, NULL, listen_thread, &set);
-	if (errno == 0)
-		errno = pthread_detach(thread);
-	return errno == 0 ? 0 : err_errno(err, __func__, "listen for signals");
+	int rc = pthread_sigmask(SIG_BLOCK, &set, NULL);
+	if (rc == 0)
+		rc = pthread_create(&thread, NULL, listen_thread, &set);
+	if (rc == 0)
+		return 0; /* the thread lives as long as the process */
+	errno = rc;
+	return err_errno(err, __func__, "listen for signals");
 }

@@ -7,7 +7,8 @@
 
 /*
  * The wish to end. SIGTERM and SIGINT ask everybody to finish within seconds; a second one, or time
- * running out, ends the process at once, which loses nothing: leases run out. SIGHUP reopens the log.
+ * running out, ends the process at once, which loses nothing: leases run out. SIGHUP reopens the
+ * log.
  */
 
 struct err;

@@ -9,8 +9,8 @@
 #include <stdint.h>
 
 /*
- * Delivery of finished uploads to their targets: lease one pending delivery, copy, record the outcome
- * with its report in one transaction. Any number of processes may do so at once.
+ * Delivery of finished uploads to their targets: lease one pending delivery, copy, record the
+ * outcome with its report in one transaction. Any number of processes may do so at once.
  */
 
 struct app;
@@ -18,10 +18,10 @@ struct err;
 
 enum delivery_outcome {
 	DELIVERY_NOTHING_DUE,
-	DELIVERY_OK,        /* delivered */
+	DELIVERY_OK,	    /* delivered */
 	DELIVERY_RETRIED,   /* failed, another try is planned */
 	DELIVERY_GIVEN_UP,  /* failed for good */
-	DELIVERY_STOPPED,   /* given back because ${stop} answered true, or taken over by another worker */
+	DELIVERY_STOPPED,   /* given back as ${stop} asked, or another worker took it over */
 	DELIVERY_ERROR = -1 /* state store out of reach: ${err} */
 };
 
@@ -42,18 +42,20 @@ enum delivery_outcome delivery_run_one(struct app *a, const struct delivery_filt
 	const char *owner, const struct delivery_progress *progress, struct err *err);
 
 /*
- * What is to be done when an upload completes: names of its targets into ${targets} (borrowed from the
- * routing table, at most ${max}); returns their number. A stream with no group: 0, logged.
+ * What is to be done when an upload completes: names of its targets into ${targets} (borrowed from
+ * the routing table, at most ${max}); returns their number. A stream with no group: 0, logged.
  */
 size_t delivery_targets(struct app *a, const struct upload *u, const char **targets, size_t max);
 /* Add the FileReady event for ${target} to ${b}. */
 struct notify_batch;
-void delivery_event(struct app *a, const struct upload *u, const char *target, struct notify_batch *b);
+void delivery_event(
+	struct app *a, const struct upload *u, const char *target, struct notify_batch *b);
 /*
  * Queue (again) the delivery of ${u} to ${target}, with its event: POST /route and --retry.
- * STATE_NOT_FOUND here means: no such target, or it is not in the stream's routing group (${err} tells).
+ * STATE_NOT_FOUND here means: no such target, or it is not in the stream's routing group (${err}
+ * tells).
  */
-enum state_result delivery_queue(struct app *a, const struct upload *u, const char *target,
-	struct err *err);
+enum state_result delivery_queue(
+	struct app *a, const struct upload *u, const char *target, struct err *err);
 
 #endif

@@ -9,11 +9,11 @@
 /*
  * The copying of one delivery: which name it takes in the target, and the bytes.
  *
- * The name is the resolved path template, or that name with `_{upload id}` where another file has it.
- * Before the bytes move, the name is noted in the state store. A later run of the same delivery that
- * finds a file of that name with the same content knows that it came from an earlier run (one that
- * died, or did not learn of its success) and leaves it as it is: delivered once. Without the note a
- * file of that name is somebody else's, whatever it contains.
+ * The name is the resolved path template, or that name with `_{upload id}` where another file has
+ * it. Before the bytes move, the name is noted in the state store. A later run of the same delivery
+ * that finds a file of that name with the same content knows that it came from an earlier run (one
+ * that died, or did not learn of its success) and leaves it as it is: delivered once. Without the
+ * note a file of that name is somebody else's, whatever it contains.
  */
 
 struct app;
@@ -27,9 +27,9 @@ struct upload;
 
 enum delivery_copy_result {
 	DELIVERY_COPY_DONE,
-	DELIVERY_COPY_FAILED,     /* source or target: ${err} */
-	DELIVERY_COPY_STOPPED,    /* the caller's stop answered true */
-	DELIVERY_COPY_LOST,       /* the lease is another worker's now */
+	DELIVERY_COPY_FAILED,	  /* source or target: ${err} */
+	DELIVERY_COPY_STOPPED,	  /* the caller's stop answered true */
+	DELIVERY_COPY_LOST,	  /* the lease is another worker's now */
 	DELIVERY_COPY_ERROR = -1, /* the state store failed: ${err} */
 };
 
@@ -43,9 +43,9 @@ struct delivery_copy {
 	const struct delivery_progress *progress; /* or NULL */
 
 	/* filled in */
-	struct buf key;  /* its name in the target; initialised and freed by the caller */
+	struct buf key;	 /* its name in the target; initialised and freed by the caller */
 	char sha256[65]; /* "" where it was not computed on the way */
-	bool moved;      /* false: an earlier run had put it there */
+	bool moved;	 /* false: an earlier run had put it there */
 	bool stopped;
 };
 

@@ -14,15 +14,15 @@ struct err;
 struct upload;
 
 struct delivery_plan {
-	json_t *manifest;   /* never NULL after success */
-	size_t target;      /* index in app->routing->targets */
-	struct buf key;     /* the resolved path template */
+	json_t *manifest; /* never NULL after success */
+	size_t target;	  /* index in app->routing->targets */
+	struct buf key;	  /* the resolved path template */
 };
 
 /*
- * Work out the delivery of ${u} to ${target}. Failures: ERR_NOT_FOUND when the target is not configured
- * (any more) for this stream; ERR_INVALID, which no repetition helps, when the path would leave the
- * target. Writes nothing. Free with delivery_plan_free, also after a failure.
+ * Work out the delivery of ${u} to ${target}. Failures: ERR_NOT_FOUND when the target is not
+ * configured (any more) for this stream; ERR_INVALID, which no repetition helps, when the path
+ * would leave the target. Writes nothing. Free with delivery_plan_free, also after a failure.
  */
 int delivery_plan_make(struct app *a, const struct upload *u, const char *target,
 	struct delivery_plan *out, struct err *err);

@@ -226,8 +226,8 @@ static const struct manifest_config *first_of(
 }
 
 /*
- * Fill the v2 fields that have a counterpart among the v1 keys. The stream's pair is always filled:
- * the configuration was chosen by the v1 keys, so these decide where the upload goes as well.
+ * Fill the v2 fields that have a counterpart among the v1 keys, also over what the sender gave: the
+ * configuration was chosen by the v1 keys, so these decide where the upload goes as well.
  */
 static int hydrate(struct checking *k, const struct manifest_config *v2)
 {

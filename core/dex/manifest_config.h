@@ -60,8 +60,8 @@ int manifest_configs_versioned(struct manifest_configs *c, struct err *err);
 int manifest_configs_check_all(struct manifest_configs *c, struct buf *problems, struct err *err);
 
 /*
- * Parse one file's text; ${name} is what errors call it. NULL + err, else with one reference. Limits:
- * 1 MiB, 1,000 fields, 10,000 allowed values. References to variables are not replaced here.
+ * Parse one file's text; ${name} is what errors call it. NULL + err, else with one reference.
+ * Limits: 1 MiB, 1,000 fields, 10,000 allowed values. Variables are not replaced here.
  */
 struct manifest_config *manifest_config_parse(const char *name, const char *text, size_t len,
 	struct err *err);

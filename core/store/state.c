@@ -11,7 +11,8 @@
 #include <stdlib.h>
 
 /* Every call ends here: one place for the debug line and for what an error is called. */
-static int end(const struct state *s, const char *op, const char *about, int result, struct err *err)
+static int end(
+	const struct state *s, const char *op, const char *about, int result, struct err *err)
 {
 	if (result == STATE_ERROR && err)
 		err_prefix(err, "state (%s)", s->backend->type);
@@ -21,8 +22,8 @@ static int end(const struct state *s, const char *op, const char *about, int res
 	return result;
 }
 
-static enum state_result end_result(
-	const struct state *s, const char *op, const char *about, enum state_result r, struct err *err)
+static enum state_result end_result(const struct state *s, const char *op, const char *about,
+	enum state_result r, struct err *err)
 {
 	return (enum state_result)end(s, op, about, (int)r, err);
 }
@@ -106,8 +107,8 @@ void delivery_free(struct delivery *d)
 	d->target = d->lease_owner = d->location = d->issues = NULL;
 }
 
-struct state *state_open(const struct state_backend *backend, const char *where, bool durable,
-	struct err *err)
+struct state *state_open(
+	const struct state_backend *backend, const char *where, bool durable, struct err *err)
 {
 	struct state *s = NULL;
 	if (where && *where)
@@ -137,8 +138,8 @@ int state_probe(struct state *s, struct err *err)
 	return end(s, "probe", NULL, s->backend->probe(s, err), err);
 }
 
-int state_upload_create(struct state *s, const struct upload *u, const struct outbox_list *msgs,
-	struct err *err)
+int state_upload_create(
+	struct state *s, const struct upload *u, const struct outbox_list *msgs, struct err *err)
 {
 	int rc = check_id(u->id, err);
 	if (rc == 0 && (u->length < UPLOAD_LENGTH_UNKNOWN || !time_ok(u->created_at)))
@@ -150,7 +151,8 @@ int state_upload_create(struct state *s, const struct upload *u, const struct ou
 	return end(s, "upload_create", u->id, rc, err);
 }
 
-enum state_result state_upload_get(struct state *s, const char *id, struct upload *out, struct err *err)
+enum state_result state_upload_get(
+	struct state *s, const char *id, struct upload *out, struct err *err)
 {
 	*out = (struct upload){0};
 	enum state_result r = STATE_NOT_FOUND; /* what is no id is the id of nothing */
@@ -159,7 +161,8 @@ enum state_result state_upload_get(struct state *s, const char *id, struct uploa
 	return end_result(s, "upload_get", id, r, err);
 }
 
-enum state_result state_upload_advance(struct state *s, const struct upload_change *c, struct err *err)
+enum state_result state_upload_advance(
+	struct state *s, const struct upload_change *c, struct err *err)
 {
 	enum state_result r = STATE_ERROR;
 	if (check_change(c, err) == 0)
@@ -168,11 +171,12 @@ enum state_result state_upload_advance(struct state *s, const struct upload_chan
 }
 
 enum state_result state_upload_complete(struct state *s, const struct upload_change *c,
-	const char *const *targets, size_t ntargets, const struct outbox_list *msgs, struct err *err)
+	const char *const *targets, size_t ntargets, const struct outbox_list *msgs,
+	struct err *err)
 {
 	enum state_result r = STATE_ERROR;
-	if (check_change(c, err) == 0 && check_targets(targets, ntargets, err) == 0
-		&& check_msgs(msgs, err) == 0)
+	if (check_change(c, err) == 0 && check_targets(targets, ntargets, err) == 0 &&
+		check_msgs(msgs, err) == 0)
 		r = s->backend->upload_change(s, c, true, targets, ntargets, msgs, err);
 	return end_result(s, "upload_complete", c->id, r, err);
 }
@@ -203,15 +207,15 @@ int state_upload_purge(struct state *s, int64_t before, int limit, int *purged_o
 	return end(s, "upload_purge", NULL, rc, err);
 }
 
-int state_upload_scan_stale(struct state *s, int64_t cutoff, char (*ids)[UUID_SIZE], int max,
-	struct err *err)
+int state_upload_scan_stale(
+	struct state *s, int64_t cutoff, char (*ids)[UUID_SIZE], int max, struct err *err)
 {
 	int rc = max <= 0 ? 0 : s->backend->upload_scan_stale(s, cutoff, ids, max, err);
 	return end(s, "upload_scan_stale", NULL, rc, err);
 }
 
-int state_upload_scan_delivered(struct state *s, int64_t cutoff, char (*ids)[UUID_SIZE], int max,
-	struct err *err)
+int state_upload_scan_delivered(
+	struct state *s, int64_t cutoff, char (*ids)[UUID_SIZE], int max, struct err *err)
 {
 	int rc = max <= 0 ? 0 : s->backend->upload_scan_delivered(s, cutoff, ids, max, err);
 	return end(s, "upload_scan_delivered", NULL, rc, err);
@@ -248,8 +252,8 @@ enum state_result state_delivery_end(struct state *s, const struct delivery_end 
 	enum state_result r = STATE_ERROR;
 	if (!e->owner || !*e->owner)
 		bad(err, "a lease without owner");
-	else if (e->status != DELIVERY_DONE && e->status != DELIVERY_FAILED
-		&& e->status != DELIVERY_PENDING)
+	else if (e->status != DELIVERY_DONE && e->status != DELIVERY_FAILED &&
+		 e->status != DELIVERY_PENDING)
 		bad(err, "not the status of a delivery");
 	else if (!time_ok(e->now) || !time_ok(e->due_at))
 		bad(err, "a time is negative");
@@ -262,14 +266,14 @@ enum state_result state_delivery_queue(struct state *s, const char *upload_id, c
 	int64_t now, const struct outbox_list *msgs, struct err *err)
 {
 	enum state_result r = STATE_ERROR;
-	if (check_id(upload_id, err) == 0 && check_targets(&target, 1, err) == 0
-		&& check_msgs(msgs, err) == 0)
+	if (check_id(upload_id, err) == 0 && check_targets(&target, 1, err) == 0 &&
+		check_msgs(msgs, err) == 0)
 		r = s->backend->delivery_queue(s, upload_id, target, now, msgs, err);
 	return end_result(s, "delivery_queue", upload_id, r, err);
 }
 
-int state_delivery_of_upload(struct state *s, const char *upload_id, state_delivery_fn *fn, void *arg,
-	struct err *err)
+int state_delivery_of_upload(
+	struct state *s, const char *upload_id, state_delivery_fn *fn, void *arg, struct err *err)
 {
 	int rc = check_id(upload_id, err);
 	if (rc == 0)
@@ -277,8 +281,8 @@ int state_delivery_of_upload(struct state *s, const char *upload_id, state_deliv
 	return end(s, "delivery_of_upload", upload_id, rc, err);
 }
 
-int state_delivery_unfinished(struct state *s, const struct delivery_filter *f, state_delivery_fn *fn,
-	void *arg, struct err *err)
+int state_delivery_unfinished(struct state *s, const struct delivery_filter *f,
+	state_delivery_fn *fn, void *arg, struct err *err)
 {
 	int rc = s->backend->delivery_unfinished(s, f, fn, arg, err);
 	return end(s, "delivery_unfinished", f ? f->upload_id : NULL, rc, err);
@@ -331,8 +335,8 @@ static int check_key(const char *key, const char *value, size_t len, struct err 
 	return value || len == 0 ? 0 : bad(err, "no value");
 }
 
-enum state_result state_kv_get(struct state *s, const char *key, int64_t now, struct buf *out,
-	struct err *err)
+enum state_result state_kv_get(
+	struct state *s, const char *key, int64_t now, struct buf *out, struct err *err)
 {
 	enum state_result r = STATE_ERROR;
 	buf_reset(out);
@@ -341,12 +345,13 @@ enum state_result state_kv_get(struct state *s, const char *key, int64_t now, st
 	return end_result(s, "kv_get", key, r, err);
 }
 
-int state_kv_set(struct state *s, const char *key, const char *value, size_t len, int64_t expires_at,
-	struct err *err)
+int state_kv_set(struct state *s, const char *key, const char *value, size_t len,
+	int64_t expires_at, struct err *err)
 {
 	int rc = check_key(key, value, len, err);
 	if (rc == 0)
-		rc = (int)s->backend->kv_put(s, key, value, len, false, clock_now(), expires_at, err);
+		rc = (int)s->backend->kv_put(
+			s, key, value, len, false, clock_now(), expires_at, err);
 	return end(s, "kv_set", key, rc, err);
 }
 

@@ -71,7 +71,8 @@ class Front(Stack):
         data = f"{self.dir}/peer"
         os.mkdir(data)
         script = f"{servers.ROOT}/build/bench/peer/peer.mjs"
-        node = [servers.program("node"), script, f"{self.web}/peer.sock", data]
+        # Relative, because the path of a socket may not be long.
+        node = [servers.program("node"), script, "web/peer.sock", data]
         self.peer = self._daemon(node, "peer.log", self.dir)
         proc.until(lambda: os.path.exists(f"{self.web}/peer.sock"), "the peer is up", 20)
 

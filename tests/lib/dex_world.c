@@ -17,21 +17,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char routing_text[]
-	= "version: 1.0\n"
-	  "targets:\n"
-	  "  one: {name: one, type: file, path: $WORLD_DIR/one}\n"
-	  "  two: {name: two, type: file, path: $WORLD_DIR/two}\n"
-	  "routing_groups:\n"
-	  "  - data_stream_id: stream\n"
-	  "    data_stream_route: plain\n"
-	  "    delivery_targets:\n"
-	  "      - {name: one, path_template: '{{.Filename}}'}\n"
-	  "  - data_stream_id: stream\n"
-	  "    data_stream_route: both\n"
-	  "    delivery_targets:\n"
-	  "      - {name: one, path_template: '{{.Filename}}'}\n"
-	  "      - {name: two, path_template: 'sub/{{.UploadId}}'}\n";
+static const char routing_text[] = "version: 1.0\n"
+				   "targets:\n"
+				   "  one: {name: one, type: file, path: $WORLD_DIR/one}\n"
+				   "  two: {name: two, type: file, path: $WORLD_DIR/two}\n"
+				   "routing_groups:\n"
+				   "  - data_stream_id: stream\n"
+				   "    data_stream_route: plain\n"
+				   "    delivery_targets:\n"
+				   "      - {name: one, path_template: '{{.Filename}}'}\n"
+				   "  - data_stream_id: stream\n"
+				   "    data_stream_route: both\n"
+				   "    delivery_targets:\n"
+				   "      - {name: one, path_template: '{{.Filename}}'}\n"
+				   "      - {name: two, path_template: 'sub/{{.UploadId}}'}\n";
 
 static void die(const char *what, const char *why)
 {
@@ -124,7 +123,8 @@ void dex_world_upload(struct dex_world *w, const char *route, const char *filena
 	buf_init(&manifest, 4096);
 	(void)buf_printf(&manifest,
 		"{\"version\":\"2.0\",\"data_stream_id\":\"stream\",\"data_stream_route\":\"%s\","
-		"\"received_filename\":\"%s\",\"sender_id\":\"tester\",\"dex_ingest_datetime\":\"%s\"}",
+		"\"received_filename\":\"%s\",\"sender_id\":\"tester\",\"dex_ingest_datetime\":\"%"
+		"s\"}",
 		route, filename, clock_rfc3339(time, u.created_at));
 	u.manifest = manifest.data;
 	if (state_upload_create(w->app.state, &u, &(struct outbox_list){0}, &w->err) < 0)
@@ -139,10 +139,10 @@ void dex_world_store(struct dex_world *w, const char *id, const char *text)
 	buf_init(&key, BLOB_KEY_MAX);
 	if (app_upload_key(&w->app, id, &key) < 0)
 		die("key", id);
-	struct blob_writer *bw
-		= blob_begin(w->app.uploads, buf_str(&key), BLOB_RESUME, 0, NULL, 0, &w->err);
-	if (!bw || blob_append(bw, text, strlen(text), &w->err) < 0
-		|| blob_commit(bw, NULL, &w->err) < 0)
+	struct blob_writer *bw =
+		blob_begin(w->app.uploads, buf_str(&key), BLOB_RESUME, 0, NULL, 0, &w->err);
+	if (!bw || blob_append(bw, text, strlen(text), &w->err) < 0 ||
+		blob_commit(bw, NULL, &w->err) < 0)
 		die("store", w->err.text);
 	buf_free(&key);
 }

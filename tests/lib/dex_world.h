@@ -10,9 +10,10 @@
 #include <stdint.h>
 
 /*
- * A whole installation in a directory of its own: SQLite state, file storage, two file targets "one"
- * and "two". Stream "stream"/"plain" goes to target one under the file's name, "stream"/"both" to both,
- * under the file's name and under the upload's id. Streams named otherwise are routed nowhere.
+ * A whole installation in a directory of its own: SQLite state, file storage, two file targets
+ * "one" and "two". Stream "stream"/"plain" goes to target one under the file's name,
+ * "stream"/"both" to both, under the file's name and under the upload's id. Streams named otherwise
+ * are routed nowhere.
  */
 struct dex_world {
 	char *dir;

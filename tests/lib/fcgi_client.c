@@ -34,8 +34,8 @@ static void add_record(
 	const unsigned char header[8] = {1, (unsigned char)type, 0, REQUEST_ID,
 		(unsigned char)(len >> 8), (unsigned char)len, padding, 0};
 
-	if (len > 65535 || buf_add(out, header, sizeof(header)) < 0 || buf_add(out, data, len) < 0 ||
-		buf_add(out, zeros, padding) < 0)
+	if (len > 65535 || buf_add(out, header, sizeof(header)) < 0 ||
+		buf_add(out, data, len) < 0 || buf_add(out, zeros, padding) < 0)
 		abort();
 }
 

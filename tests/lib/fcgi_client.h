@@ -9,8 +9,8 @@
 
 /*
  * The web server's side of FastCGI, record by record
- * (https://fastcgi-archives.github.io/FastCGI_Specification.html): a test decides how records are cut,
- * padded and packed into what is sent.
+ * (https://fastcgi-archives.github.io/FastCGI_Specification.html): a test decides how records are
+ * cut, padded and packed into what is sent.
  */
 
 /* Connect to a unix socket; -1 when nobody listens. */
@@ -25,8 +25,8 @@ void fcgi_client_abort(struct buf *out);
 /* Send all of it in one call; -1 when the peer has gone. Empties ${b}. */
 int fcgi_client_send(int fd, struct buf *b);
 /*
- * Read records until END_REQUEST, appending the content of STDOUT to ${answer}. 0; -1: the connection
- * ended before that, or ${timeout_ms} went by in silence.
+ * Read records until END_REQUEST, appending the content of STDOUT to ${answer}. 0; -1: the
+ * connection ended before that, or ${timeout_ms} went by in silence.
  */
 int fcgi_client_answer(int fd, struct buf *answer, int timeout_ms);
 

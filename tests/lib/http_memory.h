@@ -25,12 +25,12 @@ struct http_memory {
 		size_t len;
 	} pieces[HTTP_MEMORY_PIECES];
 	size_t npieces;
-	size_t next;       /* piece to be read; after the last one: BODY_END */
-	size_t reads;      /* calls of read */
-	size_t writes;     /* calls of write */
-	bool client_gone;  /* write fails */
-	struct buf out;    /* head and body as written */
-	struct buf found;  /* of http_memory_header */
+	size_t next;	  /* piece to be read; after the last one: BODY_END */
+	size_t reads;	  /* calls of read */
+	size_t writes;	  /* calls of write */
+	bool client_gone; /* write fails */
+	struct buf out;	  /* head and body as written */
+	struct buf found; /* of http_memory_header */
 };
 
 extern const struct http_io http_memory_io; /* its io_arg is a struct http_memory */
@@ -42,7 +42,8 @@ void http_memory_param(struct http_memory *m, const char *name, const char *valu
 /* The next call of read gives this. ${data}: text for BODY_DATA. */
 void http_memory_piece(struct http_memory *m, enum body_result result, const char *data);
 
-/* Of the answer: its status (0: none), a header (NULL: absent; valid until the next call), its body. */
+/* Of the answer: its status (0: none), a header (NULL: absent; valid until the next call), its
+ * body. */
 int http_memory_status(const struct http_memory *m);
 const char *http_memory_header(struct http_memory *m, const char *name);
 const char *http_memory_body(const struct http_memory *m);

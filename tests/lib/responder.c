@@ -127,7 +127,8 @@ static pid_t run(const struct responder *r, const char *const *env, int in_fd, i
 		sigset_t none;
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
-		if (dup2(in_fd, STDIN_FILENO) < 0 || (out_fd >= 0 && dup2(out_fd, STDOUT_FILENO) < 0))
+		if (dup2(in_fd, STDIN_FILENO) < 0 ||
+			(out_fd >= 0 && dup2(out_fd, STDOUT_FILENO) < 0))
 			_exit(126);
 		execve(program, argv, envp);
 		_exit(127);

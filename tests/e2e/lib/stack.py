@@ -78,6 +78,7 @@ class Stack:
         self.tus = Tus(self.addr, f"{self.prefix}/files")
         self.daemons = []
         self.front = self.fcgi = self.watcher = None
+        self.deaths_expected = False  # set where a test kills responders
         try:
             self._start(watch)
         except BaseException:
@@ -167,6 +168,8 @@ class Stack:
             for path in glob.glob(f"{self.dir}/log/sanitizer*"):
                 with open(path, errors="replace") as f:
                     faults.append(f.read(6000))
+            if not self.deaths_expected and "died, respawn" in self.logs():
+                faults.append("a responder died")
             for line in self.logs().splitlines():
                 if "runtime error:" in line or "AddressSanitizer" in line:
                     faults.append(line)
@@ -191,6 +194,7 @@ class Stack:
         return [p for p in proc.children(self.fcgi.pid) if proc.alive(p)] if self.fcgi else []
 
     def kill_responders(self):
+        self.deaths_expected = True
         pids = self.responder_pids()
         for pid in pids:
             try:
@@ -263,10 +267,10 @@ class Stack:
         assert r.returncode == 0, (r.returncode, r.stdout, r.stderr)
         return r
 
-    def check(self, *args, program="dex-upload", **settings):
+    def check(self, *args, program="dex-upload", stdin=subprocess.DEVNULL, **settings):
         """Run a program that answers and ends, with other settings (None takes one away)."""
         env = {k: v for k, v in self.env(**settings).items() if v is not None}
         return subprocess.run(
             [self.binary(program), *args], cwd=self.dir, env=env, capture_output=True, text=True,
-            timeout=30, stdin=subprocess.DEVNULL,
+            timeout=30, stdin=stdin,
         )  # fmt: skip
