@@ -83,7 +83,7 @@ static int wait_while_busy(void *arg, int tries)
 	int64_t now = clock_mono_ms();
 	if (tries == 0)
 		c->busy_since = now;
-	if (now - c->busy_since >= BUSY_LIMIT_MS)
+	if (now - c->busy_since >= c->busy_limit_ms)
 		return 0;
 	uint64_t longest = (uint64_t)BUSY_FIRST_US * ((uint64_t)tries + 1) * 2;
 	if (longest > BUSY_MAX_US)
@@ -153,6 +153,7 @@ struct sql_conn *state_sqlite_query_connect(
 		return NULL;
 	struct sql_conn *c = mem_zalloc(sizeof(*c));
 	c->path = path;
+	c->busy_limit_ms = BUSY_LIMIT_MS;
 	int rc = sqlite3_open_v2(path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_extended_result_codes(c->db, 1);

@@ -3,7 +3,7 @@
 #define DEX_APP_H
 
 #include "core/config.h"
-#include "core/dex/notify.h"
+#include "core/store/notify.h"
 
 #include <pthread.h>
 #include <stdbool.h>

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 # folder (longest match wins) : what its files may include, as a regular expression
 rules='
 core/base      : core/base/
-core/store     : core/base/|core/store/
+core/store     : core/base/|core/store/|core/metrics\.h
 core/tus       : core/base/|core/store/|core/tus/|core/app\.h|core/metrics\.h
 core/dex       : core/base/|core/store/|core/dex/|core/app\.h|core/metrics\.h|core/version\.h|core/config\.h|core/tus/hooks\.h
 core           : core/

@@ -2,7 +2,7 @@
 #include "core/base/clock.h"
 #include "core/base/mem.h"
 #include "core/base/str.h"
-#include "core/dex/notify.h"
+#include "core/store/notify.h"
 #include "core/store/publish.h"
 #include "core/store/publish_impl.h"
 #include "tests/lib/dex_world.h"

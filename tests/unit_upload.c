@@ -471,6 +471,7 @@ static void empty_upload_is_complete_at_birth(void **state)
 	assert_int_equal(offset_of(w, id, &status), 0);
 	assert_int_equal(status, UPLOAD_COMPLETE);
 	assert_int_equal(completions, 1);
+	assert_stored(w, id, "");
 }
 
 static void limit_holds_for_known_and_deferred_lengths(void **state)

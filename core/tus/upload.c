@@ -71,6 +71,23 @@ static enum state_result complete(
 	return r;
 }
 
+/* An upload without bytes is an object without bytes, so that a delivery finds it like any other. */
+static int store_empty(struct app *a, const struct upload *up, struct err *err)
+{
+	struct blob_writer *w = NULL;
+	struct buf key;
+
+	buf_init(&key, BLOB_KEY_MAX);
+	if (app_upload_key(a, up->id, &key) == 0)
+		w = blob_begin(a->uploads, buf_str(&key), BLOB_RESUME, 0, "", 0, err);
+	else
+		err_set(err, ERR_INVALID, __func__, "the storage prefix is too long");
+	buf_free(&key);
+	if (!w || blob_commit(w, NULL, err) < 0)
+		return upload_storage_failed(err);
+	return 0;
+}
+
 int upload_step(struct app *a, struct upload *up, const struct upload_step *s, struct err *err)
 {
 	struct upload before = *up; /* scalars only; the strings stay with ${up} */
@@ -92,6 +109,10 @@ int upload_step(struct app *a, struct upload *up, const struct upload_step *s, s
 	up->offset = s->to;
 	up->unverified = s->unverified;
 	up->touched_at = now;
+	if (up->length == 0 && up->kind != UPLOAD_PARTIAL && store_empty(a, up, err) < 0) {
+		*up = before;
+		return -1;
+	}
 	if (up->offset == up->length) {
 		up->status = UPLOAD_COMPLETE;
 		up->completed_at = now;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef DEX_DEX_NOTIFY_H
-#define DEX_DEX_NOTIFY_H
+#ifndef DEX_STORE_NOTIFY_H
+#define DEX_STORE_NOTIFY_H
 
 #include "core/base/buf.h"
 #include "core/store/state.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "core/dex/notify.h"
+#include "core/store/notify.h"
 
 #include "core/base/clock.h"
 #include "core/base/err.h"
