@@ -78,20 +78,26 @@ static int64_t schema_version(struct sql_conn *c, struct err *err)
 
 static int migrate(struct sql_conn *c, struct err *err)
 {
+	/* In a transaction, lest another process changes the schema between two looks. */
+	if (state_sqlite_query_exec(c, "BEGIN", err))
+		return -1;
 	int64_t version = schema_version(c, err);
-	if (version < 0 || version == state_sqlite_sql_version)
-		return version < 0 ? -1 : 0;
+	if (version < 0 || state_sqlite_query_exec(c, "COMMIT", err))
+		return -1; /* a failure closes the connection, which rolls back */
+	if (version == state_sqlite_sql_version)
+		return 0;
+
 	/* Of two processes that start at once, the second finds it done. */
 	if (state_sqlite_query_exec(c, "BEGIN IMMEDIATE", err))
 		return -1;
 	version = schema_version(c, err);
-	bool failed = version < 0;
-	while (!failed && version < state_sqlite_sql_version)
-		failed = state_sqlite_query_exec(c, state_sqlite_sql_migrations[version++], err) !=
-			 0;
-	if (!failed)
-		failed = state_sqlite_query_exec(c, "COMMIT", err) != 0;
-	return failed ? -1 : 0; /* a failure closes the connection, which rolls back */
+	if (version < 0)
+		return -1;
+	for (; version < state_sqlite_sql_version; version++) {
+		if (state_sqlite_query_exec(c, state_sqlite_sql_migrations[version], err))
+			return -1;
+	}
+	return state_sqlite_query_exec(c, "COMMIT", err);
 }
 
 static int open_wake_file(struct state_sqlite *s, struct err *err)

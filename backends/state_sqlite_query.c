@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -29,8 +28,8 @@ static int fail(const struct sql_conn *c, int rc, struct err *err)
 	switch (rc & 0xff) {
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
-		err_set(err, ERR_UNAVAILABLE, __func__, "%s is locked by another process", c->path);
-		return -1;
+		return err_set(
+			err, ERR_UNAVAILABLE, __func__, "%s is locked by another process", c->path);
 	case SQLITE_FULL:
 		code = ERR_NO_SPACE;
 		break;
@@ -62,15 +61,14 @@ static int fail(const struct sql_conn *c, int rc, struct err *err)
 	default:
 		break;
 	}
-	bool tell_errno =
-		sys != 0 && ((rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_CANTOPEN);
-	char reason[128] = "";
-	if (tell_errno)
-		(void)!snprintf(reason, sizeof(reason), " (%s)", strerrordesc_np(sys));
-	err_set(err, code, __func__, "%s: %s%s", c->path, msg, reason);
-	if (err && tell_errno)
-		err->sys_errno = sys;
-	return -1;
+	if (sys != 0 && ((rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_CANTOPEN)) {
+		errno = sys;
+		err_errno(err, __func__, "%s: %s", c->path, msg);
+		if (err)
+			err->code = code;
+		return -1;
+	}
+	return err_set(err, code, __func__, "%s: %s", c->path, msg);
 }
 
 /*
@@ -118,22 +116,39 @@ static int make_file(const char *path, bool durable, struct err *err)
 	return durable ? fsio_sync_parent(AT_FDCWD, path, err) : 0;
 }
 
+static int switch_wal_on(struct sql_conn *c, struct err *err)
+{
+	sqlite3_stmt *st;
+	int rc;
+	bool wal = false;
+
+	/* SQLite does not call the busy handler when two processes switch at once. */
+	for (int tries = 0;; tries++) {
+		st = NULL;
+		rc = sqlite3_prepare_v2(c->db, "PRAGMA journal_mode=WAL", -1, &st, NULL);
+		if (rc == SQLITE_OK)
+			rc = sqlite3_step(st);
+		if ((rc & 0xff) != SQLITE_BUSY || !wait_while_busy(c, tries))
+			break;
+		sqlite3_finalize(st);
+	}
+	if (rc != SQLITE_ROW) {
+		fail(c, rc, err);
+	} else {
+		wal = strcmp((const char *)sqlite3_column_text(st, 0), "wal") == 0;
+		if (!wal)
+			err_set(err, ERR_UNSUPPORTED, __func__,
+				"%s cannot have a write-ahead log where it lies", c->path);
+	}
+	sqlite3_finalize(st);
+	return wal ? 0 : -1;
+}
+
 static int set_up_writer(struct sql_conn *c, bool durable, struct err *err)
 {
 	if (sqlite3_db_readonly(c->db, "main") == 1)
 		return err_set(err, ERR_DENIED, __func__, "%s is read-only", c->path);
-	sqlite3_stmt *st = NULL;
-	int rc = sqlite3_prepare_v2(c->db, "PRAGMA journal_mode=WAL", -1, &st, NULL);
-	if (rc == SQLITE_OK)
-		rc = sqlite3_step(st);
-	const char *mode = rc == SQLITE_ROW ? (const char *)sqlite3_column_text(st, 0) : NULL;
-	bool wal = mode && strcmp(mode, "wal") == 0;
-	if (rc != SQLITE_ROW)
-		fail(c, rc, err);
-	else if (!wal)
-		err_set(err, ERR_UNSUPPORTED, __func__, "%s cannot use a write-ahead log", c->path);
-	sqlite3_finalize(st);
-	if (!wal)
+	if (switch_wal_on(c, err))
 		return -1;
 	/* Checkpoints are made by the writer thread once the answers are out. */
 	if (state_sqlite_query_exec(c,

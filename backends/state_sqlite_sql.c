@@ -4,8 +4,7 @@
 /*
  * Why the schema is as it is:
  * - Upload ids are random, so whatever is keyed by them touches a cold page per row. Only the
- * unique index on `id` is; deliveries refer to the row number, so that the work of today stays
- * together.
+ *   unique index on `id` is; deliveries refer to the row number: the work of today stays together.
  * - Sweeps, leases and counts read partial indexes that hold the work at hand and nothing else.
  * - `next_at` = the later of due time and lease end: one seek finds a delivery that may be leased.
  * - `head` marks the oldest unsent message of an upload and sink. Only heads are looked for; what
@@ -104,6 +103,11 @@ const int state_sqlite_sql_version =
 	"id, upload_id, target, status, attempt, due_at, lease_owner, lease_until, queued_at," \
 	" ended_at, location, issues"
 
+/* ?1 upload ?2 its id ?3 target ?4 now */
+#define NEW_DELIVERY                                                                              \
+	"INSERT INTO deliveries(upload, upload_id, target, status, attempt, due_at, lease_until," \
+	" next_at, queued_at, ended_at) VALUES(?1, ?2, ?3, 0, 0, ?4, 0, ?4, ?4, 0)"
+
 #define LEASE_SET \
 	"UPDATE deliveries SET lease_owner=?1, lease_until=?2, next_at=max(due_at,?2) WHERE id="
 
@@ -114,7 +118,7 @@ const char *const state_sqlite_sql[SQL_COUNT] = {
 	[SQL_SAVEPOINT] = "SAVEPOINT op",
 	[SQL_RELEASE] = "RELEASE op",
 	[SQL_ROLLBACK_TO] = "ROLLBACK TO op",
-	[SQL_PROBE] = "SELECT count(*) FROM (SELECT 1 FROM uploads LIMIT 1)",
+	[SQL_PROBE] = "SELECT seq FROM uploads WHERE seq=0",
 	[SQL_COUNTS] =
 		"SELECT (SELECT count(*) FROM uploads INDEXED BY uploads_open WHERE status=0),"
 		" (SELECT count(*) FROM deliveries INDEXED BY deliveries_due WHERE status=0),"
@@ -123,10 +127,9 @@ const char *const state_sqlite_sql[SQL_COUNT] = {
 		" (SELECT count(*) FROM outbox INDEXED BY outbox_due WHERE due_at<=?1)",
 
 	[SQL_UPLOAD_CREATE] =
-		"INSERT INTO uploads(id, kind, status, length, offset, unverified, fence, "
-		"created_at,"
-		" touched_at, completed_at, ended_at, removable, token, metadata, manifest, "
-		"concat, owner)"
+		"INSERT INTO uploads(id, kind, status, length, offset, unverified, fence,"
+		" created_at, touched_at, completed_at, ended_at, removable,"
+		" token, metadata, manifest, concat, owner)"
 		" VALUES(?1, ?2, 0, ?3, 0, 0, 0, ?4, ?4, 0, 0, 0, ?5, ?6, ?7, ?8, ?9)",
 	/* In the order of enum upload_column. */
 	[SQL_UPLOAD_GET] =
@@ -160,23 +163,16 @@ const char *const state_sqlite_sql[SQL_COUNT] = {
 				      " WHERE removable=1 ORDER BY ended_at LIMIT ?1",
 	[SQL_UPLOAD_DELIVERED] =
 		"UPDATE uploads SET delivered_at=?2 WHERE seq=?1 AND status=1 AND NOT EXISTS"
-		" (SELECT 1 FROM deliveries INDEXED BY deliveries_target WHERE upload=?1 AND "
-		"status<>1)",
+		" (SELECT 1 FROM deliveries INDEXED BY deliveries_target"
+		"  WHERE upload=?1 AND status<>1)",
 	[SQL_UPLOAD_UNDELIVERED] = "UPDATE uploads SET delivered_at=NULL WHERE seq=?1",
 
-	[SQL_DELIVERY_CREATE] =
-		"INSERT INTO deliveries(upload, upload_id, target, status, attempt, due_at, "
-		"lease_until,"
-		" next_at, queued_at, ended_at) VALUES(?1, ?2, ?3, 0, 0, ?4, 0, ?4, ?4, 0)",
+	[SQL_DELIVERY_CREATE] = NEW_DELIVERY,
 	[SQL_DELIVERY_QUEUE] =
-		"INSERT INTO deliveries(upload, upload_id, target, status, attempt, due_at, "
-		"lease_until,"
-		" next_at, queued_at, ended_at) VALUES(?1, ?2, ?3, 0, 0, ?4, 0, ?4, ?4, 0)"
-		" ON CONFLICT(upload,target) DO UPDATE SET status=0, attempt=0, "
-		"due_at=excluded.due_at,"
-		" lease_owner=NULL, lease_until=0, next_at=excluded.next_at,"
-		" queued_at=excluded.queued_at, ended_at=0, location=NULL, issues=NULL WHERE "
-		"status<>0",
+		NEW_DELIVERY " ON CONFLICT(upload,target) DO UPDATE SET status=0, attempt=0,"
+			     " due_at=excluded.due_at, lease_owner=NULL, lease_until=0,"
+			     " next_at=excluded.next_at, queued_at=excluded.queued_at, ended_at=0,"
+			     " location=NULL, issues=NULL WHERE status<>0",
 	[SQL_DELIVERY_LEASE] = LEASE_SET
 	"(SELECT id FROM deliveries INDEXED BY deliveries_due WHERE status=0"
 	" AND next_at<=?3 AND (?4 IS NULL OR target=?4) ORDER BY next_at, id LIMIT 1)"
@@ -216,8 +212,8 @@ const char *const state_sqlite_sql[SQL_COUNT] = {
 	[SQL_OUTBOX_HEADS] =
 		"SELECT upload_id FROM outbox INDEXED BY outbox_head"
 		" WHERE head=1 AND sink=?1 AND due_at<=?2 ORDER BY due_at, id LIMIT ?3",
-	[SQL_OUTBOX_GROUP] = "SELECT id, name, replaces, data, due_at, attempt FROM outbox INDEXED "
-			     "BY outbox_group"
+	[SQL_OUTBOX_GROUP] = "SELECT id, name, replaces, data, due_at, attempt"
+			     " FROM outbox INDEXED BY outbox_group"
 			     " WHERE upload_id=?1 AND sink=?2 ORDER BY id LIMIT ?3",
 	[SQL_OUTBOX_PUSH] = "UPDATE outbox SET due_at=?2 WHERE id=?1",
 	[SQL_OUTBOX_SENT] = "DELETE FROM outbox WHERE id=?1 RETURNING upload_id, sink",

@@ -165,8 +165,8 @@ void http_begin(struct http_request *r, struct app *app, const struct http_io *i
 	r->path = http_param(r, "PATH_INFO");
 	if (r->path) {
 		const char *script = http_param(r, "SCRIPT_NAME");
-		/* "/" would double the slash between the two. */
-		if (script && !str_eq(script, "/"))
+		/* "/" would double a slash; nginx's stock parameters give the path itself. */
+		if (script && !str_eq(script, "/") && !str_eq(script, r->path))
 			r->prefix = script;
 	} else {
 		r->path = http_param(r, "SCRIPT_NAME");

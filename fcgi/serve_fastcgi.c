@@ -162,9 +162,12 @@ static enum body_result io_read(
 	struct request *q = arg;
 	FCGX_Stream *in = q->fcgi.in;
 
-	while (in->rdNext == in->stop) {
+	for (;;) {
+		/* Asked first: where the stream broke off, rdNext has gone beyond stop. */
 		if (in->isClosed)
 			return FCGX_GetError(in) ? BODY_GONE : BODY_END;
+		if (in->rdNext < in->stop)
+			break;
 		enum body_result result = wait_to_fill(q, timeout_ms, wake_fd);
 		if (result != BODY_DATA)
 			return result;
@@ -425,6 +428,8 @@ static bool layout_is_known(int listener, int peer)
 		for (size_t i = 0; known && i < sizeof(windows) / sizeof(windows[0]); i++)
 			known = next_window_is(&q, &windows[i]);
 	}
+	/* libfcgi waits for the other side to close before it does. */
+	shutdown(peer, SHUT_RDWR);
 	FCGX_Free(&q, 1);
 	return known;
 }

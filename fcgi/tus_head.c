@@ -21,7 +21,7 @@ static void add_metadata(struct http_request *r, const struct upload *u)
 	json_t *own = headers_metadata(u->metadata, &err);
 	json_t *manifest = u->manifest ? json_parse(u->manifest, strlen(u->manifest), &err) : NULL;
 
-	buf_init(&text, 2 * TUS_METADATA_MAX);
+	buf_init(&text, TUS_METADATA_MAX + 1024);
 	if (u->metadata)
 		buf_add_str(&text, u->metadata);
 	for (size_t i = 0; manifest && i < sizeof(added) / sizeof(added[0]); i++) {

@@ -7,6 +7,7 @@
 #include "core/base/err.h"
 #include "core/base/str.h"
 #include "core/store/state.h"
+#include "tests/lib/scratch.h"
 #include "tests/lib/state_world.h"
 
 #include <pthread.h>
@@ -16,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -241,6 +241,7 @@ static void work(struct state_world *w, int fd, int count, int steps)
 		tell(fd, &a);
 		while (a.offset < steps) {
 			struct upload_change c = state_world_change(u.id, a.offset, a.offset + 1);
+			c.now = clock_now();
 			enum state_result r;
 			if (++a.offset < steps)
 				r = state_upload_advance(w->s, &c, &err);
@@ -365,11 +366,8 @@ static void many_processes_may_make_the_store(void **state)
 	struct acknowledged ack;
 	int fds[PROCESSES];
 	state_world_close(w);
-	char *dir = w->dir;
-	char fresh[512];
-	snprintf(fresh, sizeof(fresh), "%s/fresh", dir);
-	assert_int_equal(mkdir(fresh, 0700), 0);
-	w->dir = fresh;
+	scratch_remove(w->dir);
+	w->dir = scratch_make();
 	for (int i = 0; i < PROCESSES; i++)
 		pids[i] = start_worker(w, &fds[i], 1, 0);
 	for (int i = 0; i < PROCESSES; i++) {
@@ -380,7 +378,6 @@ static void many_processes_may_make_the_store(void **state)
 		assert_int_equal(status, 0);
 	}
 	state_world_open(w);
-	w->dir = dir;
 	assert_int_equal(state_world_counts(w).open_uploads, PROCESSES);
 }
 

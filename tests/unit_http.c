@@ -52,6 +52,7 @@ static void path_and_prefix_come_from_path_info_or_script_name(void **state)
 		{"/cgi-bin/dex", "/files/x", "/files/x", "/cgi-bin/dex"},
 		{"", "/files/x", "/files/x", ""},
 		{"/", "/files/x", "/files/x", ""},
+		{"/files/x", "/files/x", "/files/x", ""},
 		{NULL, NULL, "/", ""},
 	};
 

@@ -86,9 +86,9 @@ static void create(char path[64])
 {
 	char length[8];
 	(void)snprintf(length, sizeof(length), "%d", UPLOAD_SIZE);
-	const char *params[] = {"REQUEST_METHOD", "POST", "SCRIPT_NAME", "/files/", "CONTENT_LENGTH", "0",
-		"HTTP_UPLOAD_LENGTH", length, "HTTP_UPLOAD_CONCAT", "partial",
-		"HTTP_TUS_RESUMABLE", "1.0.0", "HTTP_HOST", "h", NULL};
+	const char *params[] = {"REQUEST_METHOD", "POST", "SCRIPT_NAME", "/files/",
+		"CONTENT_LENGTH", "0", "HTTP_UPLOAD_LENGTH", length, "HTTP_UPLOAD_CONCAT",
+		"partial", "HTTP_TUS_RESUMABLE", "1.0.0", "HTTP_HOST", "h", NULL};
 	int fd = fcgi_client_connect(responder.socket);
 
 	assert_true(fd >= 0);
@@ -170,8 +170,10 @@ static void records_cut_anywhere_are_read_whole(void **state)
 	create(path);
 	int fd = begin("PATCH", path, "80", "0");
 	add_tiny_records(5);
-	fcgi_client_stdin(&out, "0123456789012345678901234567890123456789012345678901234567890123456789"
-				"ABCDE", 75, 3);
+	fcgi_client_stdin(&out,
+		"0123456789012345678901234567890123456789012345678901234567890123456789"
+		"ABCDE",
+		75, 3);
 	fcgi_client_stdin(&out, "", 0, 0);
 	size_t len = out.len;
 	char *bytes = buf_take(&out);
@@ -200,7 +202,8 @@ static void wait_for_stored(const char *path, off_t n)
 	free(file);
 }
 
-/* Send what is in ${out} as a PATCH that then falls silent; a HEAD must get through with all of it. */
+/* Send what is in ${out} as a PATCH that then falls silent; a HEAD must get through with all of it.
+ */
 static void check_silent(const char *path, int fd, int offset)
 {
 	char text[8];
@@ -342,9 +345,9 @@ static void an_early_answer_waits_for_64_kib_behind_apache_only(void **state)
 	int fd = begin("PATCH", path, "10", "5");
 	assert_int_equal(finish(fd), 409);
 	assert_string_equal(header_of("Upload-Offset"), "0");
-	const char *params[] = {"REQUEST_METHOD", "PATCH", "SCRIPT_NAME", path, "HTTP_UPLOAD_OFFSET",
-		"5", "HTTP_TUS_RESUMABLE", "1.0.0", "CONTENT_TYPE", "text/plain",
-		"SERVER_SOFTWARE", "Apache/2.4.71 (Debian)", NULL};
+	const char *params[] = {"REQUEST_METHOD", "PATCH", "SCRIPT_NAME", path,
+		"HTTP_UPLOAD_OFFSET", "5", "HTTP_TUS_RESUMABLE", "1.0.0", "CONTENT_TYPE",
+		"text/plain", "SERVER_SOFTWARE", "Apache/2.4.71 (Debian)", NULL};
 	fd = fcgi_client_connect(responder.socket);
 	fcgi_client_begin(&out, params);
 	for (int i = 0; i < 63; i++)
@@ -394,7 +397,8 @@ static void info_and_route_tell_about_an_upload(void **state)
 	(void)snprintf(path, sizeof(path), "/info/%s", id);
 	assert_int_equal(get("GET", path), 200);
 	json_t *info = json_loads(http_memory_body_of(buf_str(&answer)), 0, NULL);
-	assert_string_equal(json_get_str(json_object_get(info, "upload_status"), "status"), "Initiated");
+	assert_string_equal(
+		json_get_str(json_object_get(info, "upload_status"), "status"), "Initiated");
 	assert_string_equal(json_get_str(json_object_get(info, "manifest"), "upload_id"), id);
 	assert_true(json_is_null(json_object_get(info, "file_info")));
 	assert_true(json_is_null(json_object_get(info, "deliveries")));
@@ -405,17 +409,20 @@ static void info_and_route_tell_about_an_upload(void **state)
 	assert_int_equal(finish(fd), 204);
 	assert_int_equal(get("GET", path), 200);
 	info = json_loads(http_memory_body_of(buf_str(&answer)), 0, NULL);
-	assert_string_equal(json_get_str(json_object_get(info, "upload_status"), "status"), "In Progress");
-	assert_int_equal(json_integer_value(json_object_get(
-				 json_object_get(info, "file_info"), "size_bytes")), 10);
+	assert_string_equal(
+		json_get_str(json_object_get(info, "upload_status"), "status"), "In Progress");
+	assert_int_equal(json_integer_value(
+				 json_object_get(json_object_get(info, "file_info"), "size_bytes")),
+		10);
 	json_decref(info);
 
 	(void)snprintf(path, sizeof(path), "/route/%s", id);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		assert_int_equal(post_route(path, rows[i].body), rows[i].status);
 	assert_int_equal(get("GET", path), 400);
-	assert_int_equal(post_route("/route/0b5f5b0c-3c5b-4c1e-8b7e-2f6a3d1c9e10",
-				 "{\"target\":\"here\"}"), 404);
+	assert_int_equal(
+		post_route("/route/0b5f5b0c-3c5b-4c1e-8b7e-2f6a3d1c9e10", "{\"target\":\"here\"}"),
+		404);
 	assert_int_equal(get("GET", "/info/0b5f5b0c-3c5b-4c1e-8b7e-2f6a3d1c9e10"), 404);
 
 	assert_int_equal(get("DELETE", upload), 204);
@@ -467,8 +474,8 @@ static void metrics_count_requests(void **state)
 	const char *page = http_memory_body_of(buf_str(&answer));
 	assert_non_null(strstr(page, "\nhttp_requests_total{code=\"404\",method=\"GET\"} 1\n"));
 	assert_non_null(strstr(page, "\ntusd_requests_total{method=\"POST\"} 1\n"));
-	assert_non_null(strstr(page,
-		"\ntusd_errors_total{status=\"404\",code=\"ERR_UPLOAD_NOT_FOUND\"} 1\n"));
+	assert_non_null(strstr(
+		page, "\ntusd_errors_total{status=\"404\",code=\"ERR_UPLOAD_NOT_FOUND\"} 1\n"));
 	assert_non_null(strstr(page, "\ndex_server_connections_open 1\n"));
 	assert_non_null(strstr(page, "\ndex_server_active_uploads 1\n"));
 	assert_non_null(strstr(page, "\ndex_server_queue_messages{queue=\"deliveries\"} 0\n"));

@@ -2,6 +2,7 @@
 /* What only the SQLite state store can show: its file, its schema, its plans, its one writer. */
 #include "backends/registry.h"
 #include "backends/state_sqlite.h"
+#include "core/base/clock.h"
 #include "core/base/err.h"
 #include "core/store/state.h"
 #include "tests/lib/scratch.h"
@@ -97,7 +98,8 @@ static void assert_open_fails(struct place *p, enum err_code code, const char *s
 
 static int create(struct state *s, const char *manifest, char id[UUID_SIZE], struct err *err)
 {
-	struct upload u = {.length = 10, .created_at = NOW, .manifest = (char *)(uintptr_t)manifest};
+	struct upload u = {
+		.length = 10, .created_at = NOW, .manifest = (char *)(uintptr_t)manifest};
 	random_uuid(u.id);
 	memcpy(id, u.id, UUID_SIZE);
 	return state_upload_create(s, &u, NULL, err);
@@ -283,11 +285,11 @@ static void probe_tells_when_the_file_is_gone(void **state)
  */
 static bool is_costly(const char *step, enum sql_id id)
 {
-	static const char *const small[] = {"uploads_open", "deliveries_due", "deliveries_unfinished",
-		"uploads_removable", "deliveries_target (upload=?"};
+	static const char *const small[] = {"uploads_open", "deliveries_due",
+		"deliveries_unfinished", "uploads_removable", "deliveries_target (upload=?"};
 	if (strstr(step, "TEMP B-TREE")) /* of the few deliveries of one upload */
-		return id != SQL_DELIVERY_UNFINISHED_OF_UPLOAD && id != SQL_DELIVERY_OF_UPLOAD
-		       && id != SQL_DELIVERY_LEASE_OF_UPLOAD;
+		return id != SQL_DELIVERY_UNFINISHED_OF_UPLOAD && id != SQL_DELIVERY_OF_UPLOAD &&
+		       id != SQL_DELIVERY_LEASE_OF_UPLOAD;
 	if (strncmp(step, "SCAN", 4) != 0 || strcmp(step, "SCAN CONSTANT ROW") == 0)
 		return false;
 	for (size_t i = 0; i < sizeof(small) / sizeof(small[0]); i++) {
@@ -369,12 +371,189 @@ static void another_s_lock_is_waited_for(void **state)
 	struct writer t = {.s = s, .manifest = "{}"};
 	pthread_t thread;
 	assert_int_equal(pthread_create(&thread, NULL, write_one, &t), 0);
-	while (!state_sqlite_writer_waits(((struct state_sqlite *)s)->writer))
-		sched_yield();
+	clock_sleep_ms(20); /* so that it most likely meets the lock; right either way */
 	run(other, "COMMIT");
 	pthread_join(thread, NULL);
 	assert_int_equal(t.rc, 0);
 	assert_true(exists(s, t.id));
 	sqlite3_close(other);
 	state_close(s);
+}
+
+static int set_max_pages(struct state *s, const char *max)
+{
+	char sql[64];
+	struct err err = {0};
+	/* The writer thread has answered all there was, and sleeps. */
+	snprintf(sql, sizeof(sql), "PRAGMA max_page_count=%s", max);
+	return state_sqlite_query_exec(writer_of(s), sql, &err);
+}
+
+static void a_full_disk_fails_only_what_needs_space(void **state)
+{
+	struct place *p = *state;
+	struct state *s = open_state(p);
+	struct writer t[THREADS] = {0};
+	pthread_t threads[THREADS];
+	char big[16384];
+	char id[UUID_SIZE];
+	memset(big, 'm', sizeof(big) - 1);
+	big[sizeof(big) - 1] = '\0';
+	for (int i = 0; i < THREADS; i++) {
+		t[i].s = s;
+		assert_int_equal(create(s, "{}", t[i].id, &p->err), 0);
+	}
+	assert_int_equal(set_max_pages(s, "1"), 0); /* as many as it has */
+	assert_int_equal(create(s, big, id, &p->err), -1);
+	assert_int_equal(p->err.code, ERR_NO_SPACE);
+	assert_false(exists(s, id));
+
+	/* All in one transaction or two: they wait behind the other's lock. */
+	sqlite3 *other = open_other(p);
+	run(other, "BEGIN IMMEDIATE");
+	for (int i = 0; i < THREADS; i++) {
+		t[i].manifest = i % 2 ? big : NULL;
+		assert_int_equal(pthread_create(&threads[i], NULL, write_one, &t[i]), 0);
+	}
+	clock_sleep_ms(20);
+	run(other, "COMMIT");
+	sqlite3_close(other);
+	for (int i = 0; i < THREADS; i++) {
+		pthread_join(threads[i], NULL);
+		struct upload u;
+		if (t[i].manifest) {
+			assert_int_equal(t[i].rc, -1);
+			assert_int_equal(t[i].code, ERR_NO_SPACE);
+			assert_false(exists(s, t[i].id));
+		} else {
+			assert_int_equal(t[i].rc, 0);
+			assert_int_equal(state_upload_get(s, t[i].id, &u, &p->err), STATE_OK);
+			assert_int_equal(u.offset, 1);
+			upload_free(&u);
+		}
+	}
+	assert_int_equal(set_max_pages(s, "1000000"), 0);
+	assert_int_equal(create(s, big, id, &p->err), 0);
+	assert_true(exists(s, id));
+	state_close(s);
+}
+
+static void a_failed_change_leaves_its_neighbours(void **state)
+{
+	struct place *p = *state;
+	struct state *s = open_state(p);
+	struct writer t[THREADS] = {0};
+	pthread_t threads[THREADS];
+	sqlite3 *other = open_other(p);
+	/* What the schema refuses in the middle of a change of several statements. */
+	run(other, "CREATE TRIGGER no BEFORE INSERT ON uploads WHEN new.manifest='bad'"
+		   " BEGIN SELECT raise(ABORT, 'bad'); END");
+	run(other, "BEGIN IMMEDIATE");
+	for (int i = 0; i < THREADS; i++) {
+		t[i] = (struct writer){.s = s, .manifest = i % 2 ? "bad" : "good"};
+		assert_int_equal(pthread_create(&threads[i], NULL, write_one, &t[i]), 0);
+	}
+	clock_sleep_ms(20);
+	run(other, "COMMIT");
+	sqlite3_close(other);
+	for (int i = 0; i < THREADS; i++) {
+		pthread_join(threads[i], NULL);
+		assert_int_equal(t[i].rc, i % 2 ? -1 : 0);
+		assert_int_equal(exists(s, t[i].id), i % 2 == 0);
+	}
+	state_close(s);
+}
+
+static void a_change_is_taken_back_as_a_whole(void **state)
+{
+	struct place *p = *state;
+	struct state *s = open_state(p);
+	static const char *const targets[] = {"good", "bad"};
+	char id[UUID_SIZE];
+	assert_int_equal(create(s, "{}", id, &p->err), 0);
+	run_once(p, "CREATE TRIGGER no BEFORE INSERT ON deliveries WHEN new.target='bad'"
+		    " BEGIN SELECT raise(ABORT, 'bad'); END");
+	struct upload_change c = {.id = id, .to = 10, .length = -1, .now = NOW};
+	struct upload u;
+	assert_int_equal(state_upload_complete(s, &c, targets, 2, NULL, &p->err), STATE_ERROR);
+	assert_int_equal(state_upload_get(s, id, &u, &p->err), STATE_OK);
+	assert_int_equal(u.status, UPLOAD_OPEN);
+	assert_int_equal(u.offset, 0);
+	upload_free(&u);
+	assert_int_equal(state_upload_complete(s, &c, targets, 1, NULL, &p->err), STATE_OK);
+	struct state_counts counts;
+	assert_int_equal(state_counts(s, NOW, &counts, &p->err), 0);
+	assert_int_equal(counts.pending_deliveries, 1);
+	state_close(s);
+}
+
+static void the_log_does_not_grow_for_ever(void **state)
+{
+	struct place *p = *state;
+	struct state *s = state_open(registry_find_state("sqlite"), p->path, false, &p->err);
+	assert_non_null(s);
+	char big[16384];
+	char id[UUID_SIZE];
+	char wal[512];
+	struct stat st;
+	memset(big, 'm', sizeof(big) - 1);
+	big[sizeof(big) - 1] = '\0';
+	for (int i = 0; i < 2000; i++) /* 32 MiB */
+		assert_int_equal(create(s, big, id, &p->err), 0);
+	snprintf(wal, sizeof(wal), "%s-wal", p->path);
+	assert_int_equal(stat(wal, &st), 0);
+	assert_true(st.st_size < 12 << 20);
+	state_close(s);
+}
+
+/* --- the readers --- */
+
+static void *read_often(void *arg)
+{
+	const struct writer *t = arg;
+	for (int i = 0; i < 50; i++) {
+		if (!exists(t->s, t->id))
+			state_world_die("not found", NULL);
+	}
+	return NULL;
+}
+
+static void many_threads_share_few_readers(void **state)
+{
+	struct place *p = *state;
+	struct state *s = open_state(p);
+	struct writer t = {.s = s};
+	pthread_t threads[4 * THREADS];
+	assert_int_equal(create(s, NULL, t.id, &p->err), 0);
+	for (size_t i = 0; i < sizeof(threads) / sizeof(threads[0]); i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, read_often, &t), 0);
+	for (size_t i = 0; i < sizeof(threads) / sizeof(threads[0]); i++)
+		pthread_join(threads[i], NULL);
+	const struct state_sqlite *q = (const struct state_sqlite *)s;
+	assert_in_range(q->opened, 1, SQLITE_READERS_MAX);
+	assert_int_equal(q->idle, q->opened);
+	state_close(s);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_new_file_has_the_schema_and_is_private),
+		TEST(a_file_that_is_not_ours_is_left_alone),
+		TEST(a_newer_schema_is_refused),
+		TEST(each_migration_makes_its_version),
+		TEST(a_damaged_file_is_told),
+		TEST(a_place_that_cannot_be_is_told),
+		TEST(a_read_only_file_is_told),
+		TEST(probe_tells_when_the_file_is_gone),
+		TEST(no_statement_reads_what_it_does_not_need),
+		TEST(another_s_lock_is_waited_for),
+		TEST(a_full_disk_fails_only_what_needs_space),
+		TEST(a_failed_change_leaves_its_neighbours),
+		TEST(a_change_is_taken_back_as_a_whole),
+		TEST(the_log_does_not_grow_for_ever),
+		TEST(many_threads_share_few_readers),
+	};
+	return cmocka_run_group_tests_name("state: sqlite", tests, NULL, NULL);
 }

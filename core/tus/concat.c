@@ -12,8 +12,11 @@ static int part_length(struct app *a, const char *id, int64_t *length, struct er
 	struct upload part;
 	int rc = -1;
 
-	if (upload_find(a, id, &part, err) < 0)
-		return err_prefix(err, "part %s", id);
+	*length = 0;
+	if (upload_find(a, id, &part, err) < 0) {
+		err_prefix(err, "part %s", id);
+		return -1;
+	}
 	if (part.kind != UPLOAD_PARTIAL)
 		err_set(err, ERR_INVALID, __func__, "part %s is not a partial upload", id);
 	else if (part.status != UPLOAD_COMPLETE)

@@ -141,12 +141,19 @@ def send_everything(stack, path, data):
         survive(stack, lambda: stack.tus.patch(path, offset, data[offset:]))
 
 
-def deliver_everything(stack, path):
+def deliver_everything(stack, path, about):
+    last = []
+
     def delivered():
-        stack.deliver()
+        stack.messages_are_due()
+        last[:] = [stack.deliver("--verbose")]
         return stack.reports(path, "blob-file-copy")
 
-    proc.until(delivered, "delivered", 30, 0.1)
+    try:
+        proc.until(delivered, "delivered", 20, 0.1)
+    except proc.Timeout:
+        listed = stack.deliver("--list").stdout
+        raise AssertionError(f"{about}: not delivered: {last[0]}\n{listed}") from None
 
 
 def test_killed_at_every_crash_point(start):
@@ -173,7 +180,7 @@ def test_killed_at_every_crash_point(start):
             [s.binary("dex-deliver")], cwd=s.dir, capture_output=True, timeout=60,
             env=s.env(DEX_CRASH_AT=point, DEX_CRASH_ONCE=once + "-deliver"),
         )  # fmt: skip
-        deliver_everything(s, path)
+        deliver_everything(s, path, point)
         found = {k: v for k, v in s.delivered("edav").items() if upload_id(path) in k}
         assert list(found.values()) == [data], (point, list(found))
         copies = s.reports(path, "blob-file-copy")

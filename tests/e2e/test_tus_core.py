@@ -293,19 +293,21 @@ def test_C38_bytes_of_a_stalled_patch_are_kept(stack):
     c.close()
 
 
-def test_C39_a_silent_patch_is_ended(start):
-    t = start(settings={"DEX_BODY_TIMEOUT": "500ms"}).tus
-    path = t.new(100)
-    c = t.start_patch(path, 0, 100)
-    c.send(b"abc")
-    c.timeout(10)
-    try:
-        r = c.response("PATCH")
-        assert r.status in (408, 423, 503), r
-    except (http.Closed, ConnectionResetError):
-        pass
-    c.close()
-    assert t.offset(path) == 3
+def test_C39_a_silent_patch_is_ended(start, server):
+    s = start(settings={"DEX_BODY_TIMEOUT": "500ms"})
+    path = s.tus.new(100)
+    with s.tus.start_patch(path, 0, 100) as c:
+        c.send(b"abc")
+        c.timeout(10)
+        if server == "nginx":
+            try:
+                expect(c.response("PATCH"), (408, 423, 503))
+            except (http.Closed, ConnectionResetError):
+                pass
+        else:
+            # Apache keeps answer and connection until its own Timeout; the responder has let go.
+            proc.until(lambda: "too long" in s.logs(), "the responder gives the body up", 15)
+    assert s.tus.offset(path) == 3
 
 
 def test_C40_a_reset_is_noticed(stack):

@@ -9,9 +9,6 @@ from lib.manifests import decode, encode, manifest
 from lib.tus import OCT, payload, upload_id
 
 SERVERS = ("nginx", "apache", "cgi")
-EXCEPTIONS = {
-    ("cgi", "CU4"): "the abort of a creation reaches the program as SIGTERM before it has an id to tell",
-}
 
 
 def uploads_made(stack):
@@ -26,9 +23,11 @@ def test_CR1_creation_is_listed(stack):
     assert "creation" in stack.tus.options().tokens("Tus-Extension")
 
 
-def test_CR2_creation(stack):
+def test_CR2_creation(stack, server):
     t = stack.tus
-    r = expect(t.create(100), 201, Content_Length=0)
+    r = expect(t.create(100), 201)
+    # mod_cgid makes a chunked body without chunks of it.
+    assert r.body == b"" and (r.get("Content-Length") == "0" or server == "cgi"), r
     path = t.path(r)
     assert path.startswith(t.files + "/") and UUID.match(upload_id(path)), r
     expect(t.head(path), 200, Upload_Offset=0, Upload_Length=100)

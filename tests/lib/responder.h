@@ -23,14 +23,13 @@ void responder_remove(struct responder *r);
 pid_t responder_spawn(const struct responder *r, const char *const *env);
 /* The same, kept in r->pid. */
 void responder_start(struct responder *r, const char *const *env);
-/* Send SIGTERM and wait: milliseconds until it ended with status 0; -1: otherwise, or not within 15
- * s. */
+/* Send SIGTERM and wait: milliseconds until it ended with status 0; -1: otherwise, or not in 15 s.
+ */
 long responder_stop(struct responder *r);
 
 /*
- * Run it once as a CGI program. ${env} is its whole environment beside the settings; ${in} is given
- * on standard input, which then stays open with ${hold}. Its output is read from ${out_fd}, its
- * process is the result.
+ * Run it as a CGI program with ${in_fd} and ${out_fd} as standard input and output. ${env} is its
+ * whole environment beside the settings.
  */
 pid_t responder_cgi(const struct responder *r, const char *const *env, int in_fd, int out_fd);
 /* Wait for a process: its exit status, 128 + signal, or -1 when it runs longer than ${timeout_ms}.
