@@ -80,6 +80,9 @@ $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(FCGI_LIB) $(LIB)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lfcgi
 
+# Objects are kept: the next run need not compile them again.
+.SECONDARY:
+
 .PHONY: tests-build
 tests-build: $(BINS) $(TESTS) $(FUZZERS)
 

@@ -14,8 +14,14 @@ struct failure {
 	const char *text;
 };
 
-static const struct failure internal = {
-	500, "ERR_INTERNAL_SERVER_ERROR", "something went wrong inside the server"};
+/* What lies below us failed, whatever it was: the client did nothing wrong and may try again. */
+#define UNAVAILABLE                                                                  \
+	{                                                                            \
+		503, "ERR_SERVICE_UNAVAILABLE",                                      \
+			"the service is not ready for this request, try again later" \
+	}
+
+static const struct failure unavailable = UNAVAILABLE;
 
 static const struct failure table[] = {
 	[ERR_NONE] = {500, "ERR_INTERNAL_SERVER_ERROR", "something went wrong inside the server"},
@@ -27,28 +33,26 @@ static const struct failure table[] = {
 	[ERR_GONE] = {410, "ERR_UPLOAD_GONE", NULL},
 	[ERR_TOO_LARGE] = {413, "ERR_MAX_SIZE_EXCEEDED", NULL},
 	[ERR_NO_SPACE] = {507, "ERR_NO_SPACE", "there is no space left for this upload"},
-	[ERR_UNAVAILABLE] = {503, "ERR_SERVICE_UNAVAILABLE",
-		"the service is not ready for this request, try again later"},
+	[ERR_UNAVAILABLE] = UNAVAILABLE,
 	/* Seen only by a client that half-closed; it may resume, so no status that ends its tries.
 	 */
 	[ERR_PEER_GONE] = {423, "ERR_UPLOAD_INTERRUPTED", NULL},
 	[ERR_INTERRUPTED] = {423, "ERR_UPLOAD_INTERRUPTED", NULL},
 	[ERR_DENIED] = {403, "ERR_FORBIDDEN", NULL},
 	[ERR_UNSUPPORTED] = {501, "ERR_NOT_IMPLEMENTED", NULL},
-	[ERR_CORRUPT] = {500, "ERR_INTERNAL_SERVER_ERROR",
-		"what is stored of this upload is damaged"},
-	[ERR_IO] = {500, "ERR_INTERNAL_SERVER_ERROR", "something went wrong inside the server"},
+	[ERR_CORRUPT] = UNAVAILABLE,
+	[ERR_IO] = UNAVAILABLE,
 };
 
 static const struct failure *failure_of(const struct err *err)
 {
 	if ((size_t)err->code >= sizeof(table) / sizeof(table[0]))
-		return &internal;
+		return &unavailable;
 	/* A file that is missing or may not be opened is our trouble, not the client's request. */
 	bool of_system =
 		err->sys_errno != 0 &&
 		(err->code == ERR_NOT_FOUND || err->code == ERR_DENIED || err->code == ERR_EXISTS);
-	return of_system ? &internal : &table[err->code];
+	return of_system ? &unavailable : &table[err->code];
 }
 
 void http_fail(struct http_request *r, int status, const char *code, const char *text)

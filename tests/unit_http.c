@@ -425,12 +425,12 @@ static void errors_have_their_status_and_code(void **state)
 		{ERR_INTERRUPTED, 0, 423, "ERR_UPLOAD_INTERRUPTED: the sentence\n"},
 		{ERR_DENIED, 0, 403, "ERR_FORBIDDEN: the sentence\n"},
 		{ERR_UNSUPPORTED, 0, 501, "ERR_NOT_IMPLEMENTED: the sentence\n"},
-		{ERR_CORRUPT, 0, 500, "ERR_INTERNAL_SERVER_ERROR: what is stored"},
-		{ERR_IO, 5, 500, "ERR_INTERNAL_SERVER_ERROR: something"},
+		{ERR_CORRUPT, 0, 503, "ERR_SERVICE_UNAVAILABLE: "},
+		{ERR_IO, 5, 503, "ERR_SERVICE_UNAVAILABLE: "},
 		/* A file of ours that cannot be opened is not the client's fault. */
-		{ERR_DENIED, 13, 500, "ERR_INTERNAL_SERVER_ERROR: something"},
-		{ERR_NOT_FOUND, 2, 500, "ERR_INTERNAL_SERVER_ERROR: something"},
-		{ERR_EXISTS, 17, 500, "ERR_INTERNAL_SERVER_ERROR: something"},
+		{ERR_DENIED, 13, 503, "ERR_SERVICE_UNAVAILABLE: "},
+		{ERR_NOT_FOUND, 2, 503, "ERR_SERVICE_UNAVAILABLE: "},
+		{ERR_EXISTS, 17, 503, "ERR_SERVICE_UNAVAILABLE: "},
 	};
 
 	(void)state;

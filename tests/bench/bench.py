@@ -82,12 +82,7 @@ def machine():
 
 @contextlib.contextmanager
 def scratch():
-    """
-    A directory for all that is made here, removed at the end. ext4 without a journal (virtual
-    machines) does not use the inodes of removed files again for some minutes and searches past each of
-    them whenever a file is made nearby; an earlier run or test would cost us tenfold. The attribute T
-    spreads our directories over the disk, away from that; where it is not known nothing is lost.
-    """
+    """A directory for all that is made here, removed at the end; for T see quick_directory."""
     parent = os.environ.get("TMPDIR") or f"{ROOT}/build/bench"
     os.makedirs(parent, exist_ok=True)
     base = tempfile.mkdtemp(prefix="dex-bench-", dir=parent)

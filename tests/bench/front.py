@@ -3,6 +3,9 @@
 
 import os
 import sys
+import tempfile
+
+import measure
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 
@@ -43,9 +46,14 @@ PEERS = """
 
 class Front(Stack):
     def __init__(self, durability, **settings):
-        super().__init__(
-            settings={"LOGGER_DEBUG_ON": "false", "DEX_DURABILITY": durability, **settings}
-        )
+        base = tempfile.gettempdir()
+        tempfile.tempdir = measure.quick_directory(base)
+        try:
+            super().__init__(
+                settings={"LOGGER_DEBUG_ON": "false", "DEX_DURABILITY": durability, **settings}
+            )
+        finally:
+            tempfile.tempdir = base
 
     def _start(self, watch):
         argv = servers.nginx(self)

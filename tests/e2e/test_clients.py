@@ -40,7 +40,7 @@ def run_client(argv, mode, stack, data, m):
         f.flush()
         r = subprocess.run(
             [*argv, mode, stack.url("/files/"), f.name, json.dumps(m)],
-            capture_output=True, text=True, timeout=120, cwd=BUILD,
+            capture_output=True, text=True, timeout=60, cwd=BUILD,
         )  # fmt: skip
     assert r.returncode == 0, f"{mode}: {r.stderr}\n{r.stdout}"
     return r.stdout.strip().splitlines()[-1]
