@@ -113,7 +113,7 @@ lint: ## clang-format check, clang-tidy, cppcheck
 	@deploy/install-packages.sh build lint
 	clang-format --dry-run --Werror $(C_FILES)
 	cppcheck --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
-		--quiet -I. -D_GNU_SOURCE -DDEX_VERSION='""' -DDEX_GIT_SHA='""' \
+		--quiet -j2 -I. -D_GNU_SOURCE -DDEX_VERSION='""' -DDEX_GIT_SHA='""' \
 		--suppressions-list=.cppcheck core backends fcgi tools
 	clang-tidy --quiet $(LIB_SRC) $(FCGI_SRC) $(DELIVER_SRC) -- -std=c17 $(CPPFLAGS) \
 		-DDEX_VERSION='""' -DDEX_GIT_SHA='""'

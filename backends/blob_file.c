@@ -42,7 +42,7 @@ struct file_store {
 
 struct file_writer {
 	struct blob_writer base;
-	int fd;	    /* -1 until the first byte */
+	int fd;     /* -1 until the first byte */
 	int dir_fd; /* BLOB_STAGE: directory of the temporary name, -1 until the first byte */
 	bool entry_synced;
 	char tmp[TMP_LEN + 1];

@@ -11,7 +11,7 @@
 struct err;
 
 struct blob_file_entry {  /* a regular file; valid during the call only */
-	int dir_fd;	  /* its directory, -1 where the walk began at the file itself */
+	int dir_fd;       /* its directory, -1 where the walk began at the file itself */
 	const char *name; /* in this directory */
 	const char *key;
 	struct stat st;

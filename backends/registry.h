@@ -12,7 +12,7 @@ struct lock_backend;
 struct publish_backend;
 struct state_backend;
 
-extern const struct blob_backend *const registry_blob[];       /* each ends with NULL */
+extern const struct blob_backend *const registry_blob[]; /* each ends with NULL */
 extern const struct lock_backend *const registry_lock[];
 extern const struct publish_backend *const registry_publish[];
 extern const struct state_backend *const registry_state[];

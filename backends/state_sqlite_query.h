@@ -21,10 +21,10 @@ struct sqlite3_stmt;
 struct sql_conn {
 	struct sqlite3 *db;
 	struct sqlite3_stmt *stmts[SQL_COUNT]; /* prepared when first used */
-	const char *path;		       /* the owner's, outlives the connection */
-	int64_t busy_since;		       /* monotonic ms */
+	const char *path;                      /* the owner's, outlives the connection */
+	int64_t busy_since;                    /* monotonic ms */
 	int64_t busy_limit_ms; /* how long to try while another process holds the lock */
-	int wal_pages;	       /* in the write-ahead log after the last commit */
+	int wal_pages;         /* in the write-ahead log after the last commit */
 };
 
 /* Open ${path}. ${writer}: the file is made when missing (0640), WAL is switched on. NULL + ${err}.

@@ -10,8 +10,8 @@
 #include <stddef.h>
 
 /*
- * Everything a process needs, opened once from the settings and passed explicitly. Both programs use
- * it; it knows no HTTP.
+ * Everything a process needs, opened once from the settings and passed explicitly. Both programs
+ * use it; it knows no HTTP.
  */
 
 struct blob_backend;
@@ -35,18 +35,18 @@ struct app_backends { /* the registry, as the mains see it; arrays end with NULL
 };
 
 struct app {
-	const struct config *config;          /* borrowed */
+	const struct config *config; /* borrowed */
 	struct app_backends backends;
-	struct blob_store *uploads;           /* upload storage */
-	struct blob_store *config_store;      /* where the manifest configurations lie */
+	struct blob_store *uploads;      /* upload storage */
+	struct blob_store *config_store; /* where the manifest configurations lie */
 	struct state *state;
 	struct lock_service *locks;
 	struct manifest_configs *manifests;
 	struct routing *routing;
-	struct blob_store **targets;          /* per routing->targets, opened on first use; see app_target */
+	struct blob_store **targets; /* per routing->targets, opened on first use; see app_target */
 	struct notify notify;
-	const struct upload_hooks *hooks;     /* what the life cycle calls at its turning points */
-	struct gather_pool *gather;           /* buffers for bodies */
+	const struct upload_hooks *hooks; /* what the life cycle calls at its turning points */
+	struct gather_pool *gather;       /* buffers for bodies */
 	pthread_mutex_t target_mutex;
 };
 
@@ -64,7 +64,8 @@ int app_upload_key(const struct app *a, const char *id, struct buf *out);
 struct blob_store *app_target(struct app *a, size_t index, struct err *err);
 
 /*
- * --check-config: everything app_open reads, plus every manifest configuration, told at once as lines in
+ * --check-config: everything app_open reads, plus every manifest configuration, told at once as
+ * lines in
  * ${problems}. Writes nothing. Returns the number of problems.
  */
 size_t app_check(const struct config *c, const struct app_backends *backends, struct buf *problems);

@@ -299,6 +299,7 @@ static void load_row(struct loader *l, const struct config_row *row, char **text
 		}
 		return;
 	}
+	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a variable always has a value. */
 	if (var && (var->value[0] || (row->flags & CONFIG_EMPTY_OK))) {
 		if (config_value_parse(row, var->value, &v) < 0)
 			report_bad(l, row, var);

@@ -16,26 +16,26 @@
 enum config_type {
 	CONFIG_TEXT, /* anything in UTF-8 without control characters */
 	CONFIG_BOOL,
-	CONFIG_UINT,	 /* min … max */
-	CONFIG_SIZE,	 /* bytes, min … max */
+	CONFIG_UINT,     /* min … max */
+	CONFIG_SIZE,     /* bytes, min … max */
 	CONFIG_DURATION, /* milliseconds, min … max */
-	CONFIG_CHOICE,	 /* one of `choices`, any case; the field has the table's spelling */
-	CONFIG_PATH,	 /* file or folder that need not exist yet */
-	CONFIG_DIR,	 /* directory that exists */
-	CONFIG_FILE,	 /* file that exists */
+	CONFIG_CHOICE,   /* one of `choices`, any case; the field has the table's spelling */
+	CONFIG_PATH,     /* file or folder that need not exist yet */
+	CONFIG_DIR,      /* directory that exists */
+	CONFIG_FILE,     /* file that exists */
 	CONFIG_URL_PATH, /* "/files/"; the final slash is added when missing */
-	CONFIG_KEY,	 /* relative path, no empty, "." or ".." segment */
-	CONFIG_HOST,	 /* host name or address, no port */
+	CONFIG_KEY,      /* relative path, no empty, "." or ".." segment */
+	CONFIG_HOST,     /* host name or address, no port */
 	/* lists: the field has no blanks and no repeats */
-	CONFIG_ORIGINS,	 /* "*" alone, or scheme://host[:port] in lower case */
+	CONFIG_ORIGINS,  /* "*" alone, or scheme://host[:port] in lower case */
 	CONFIG_NETWORKS, /* addresses or CIDR */
-	CONFIG_NAMES,	 /* letters, digits and '_' */
+	CONFIG_NAMES,    /* letters, digits and '_' */
 	CONFIG_TYPES
 };
 
 enum config_flag {
 	CONFIG_REQUIRED = 1 << 0, /* no value and no default is a problem */
-	CONFIG_SECRET = 1 << 1,	  /* shown as CONFIG_MASK */
+	CONFIG_SECRET = 1 << 1,   /* shown as CONFIG_MASK */
 	/* known by name only: a value other than the default is a problem. Drop the flag to enable
 	   a row. */
 	CONFIG_NOT_IN_THIS_BUILD = 1 << 2,
@@ -61,7 +61,7 @@ struct config_row {
 	uint64_t min, max;   /* UINT, SIZE, DURATION */
 	const char *choices; /* CHOICE: "a|b|c" */
 	bool has_field;
-	size_t offset;	  /* in struct config */
+	size_t offset;    /* in struct config */
 	const char *help; /* one line, begins small, no final full stop */
 };
 

@@ -17,21 +17,21 @@
 struct err;
 
 enum metric {
-	METRIC_HTTP_REQUESTS,	 /* http_requests_total{code,method} */
+	METRIC_HTTP_REQUESTS,    /* http_requests_total{code,method} */
 	METRIC_CONNECTIONS_OPEN, /* dex_server_connections_open, gauge per process */
-	METRIC_MANIFEST_COUNT,	 /* upload_manifest_count{…} */
-	METRIC_TUS_REQUESTS,	 /* tusd_requests_total{method} */
-	METRIC_TUS_ERRORS,	 /* tusd_errors_total{status,code} */
+	METRIC_MANIFEST_COUNT,   /* upload_manifest_count{…} */
+	METRIC_TUS_REQUESTS,     /* tusd_requests_total{method} */
+	METRIC_TUS_ERRORS,       /* tusd_errors_total{status,code} */
 	METRIC_BYTES_RECEIVED,
 	METRIC_UPLOADS_CREATED,
 	METRIC_UPLOADS_FINISHED,
 	METRIC_UPLOADS_TERMINATED,
-	METRIC_UPLOAD_SPEED,	   /* histogram */
-	METRIC_DELIVERY_SPEED,	   /* histogram{target} */
+	METRIC_UPLOAD_SPEED,       /* histogram */
+	METRIC_DELIVERY_SPEED,     /* histogram{target} */
 	METRIC_ACTIVE_DELIVERIES,  /* gauge{target}, per process */
-	METRIC_DELIVERIES,	   /* dex_server_deliveries_total{target,result} */
-	METRIC_EVENTS,		   /* dex_server_events_total{type,op} */
-	METRIC_THREADS_BUSY,	   /* dex_responder_threads_busy, gauge per process */
+	METRIC_DELIVERIES,         /* dex_server_deliveries_total{target,result} */
+	METRIC_EVENTS,             /* dex_server_events_total{type,op} */
+	METRIC_THREADS_BUSY,       /* dex_responder_threads_busy, gauge per process */
 	METRIC_RESPONDER_RESTARTS, /* dex_responder_restarts_total, counted by metrics_open */
 	METRIC_COUNT_OF_ALL,
 };

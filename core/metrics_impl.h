@@ -43,7 +43,7 @@ struct metrics_gauge {
 struct metrics_histogram {
 	struct metrics_key key;
 	_Atomic uint64_t buckets[METRICS_BUCKETS + 1]; /* each alone, not cumulative; last: +Inf */
-	_Atomic uint64_t sum;			       /* the bits of a double */
+	_Atomic uint64_t sum;                          /* the bits of a double */
 };
 
 struct metrics_process {
@@ -57,7 +57,7 @@ struct metrics_header {
 	uint64_t magic;
 	uint32_t layout;
 	uint32_t metrics; /* METRIC_COUNT_OF_ALL */
-	uint64_t size;	  /* of struct metrics_table */
+	uint64_t size;    /* of struct metrics_table */
 };
 
 struct metrics_table {

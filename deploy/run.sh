@@ -211,6 +211,7 @@ supervise() { # until a signal: start again what dies
 }
 
 bin=$(absolute "${DEX_BIN:-$root/build/release}")
+unset DEX_BIN # the programs refuse variables with their prefix that they do not know
 run=$(absolute "${RUN_DIR:-run}")
 probe=$listen
 case $listen in 0.0.0.0 | '*' | '[::]') probe=127.0.0.1 ;; esac

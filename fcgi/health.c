@@ -46,7 +46,7 @@ static struct {
 	pthread_cond_t ended; /* a probe, or a round of them */
 	struct probe *probes; /* made with the first request */
 	size_t n;
-	bool round;	  /* a request is asking the services */
+	bool round;       /* a request is asking the services */
 	int64_t asked_ms; /* when the last round began; 0: never */
 } health = {.mutex = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER};
 

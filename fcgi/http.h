@@ -55,23 +55,23 @@ struct http_request {
 	const struct http_io *io;
 	void *io_arg;
 	enum http_method method; /* after X-HTTP-Method-Override */
-	char method_name[16];	 /* for logs and labels; "OTHER" when unknown */
-	const char *path;	 /* what routes match, begins with '/' */
-	const char *prefix;	 /* where the program is mounted, "" or "/cgi-bin/dex" */
-	const char *id;		 /* id part of the path, validated uuid, or NULL */
-	int64_t content_length;	 /* -1: not declared (chunked or absent) */
-	bool has_body;		 /* a body may follow: length > 0, or chunked */
-	bool body_ended;	 /* BODY_END or BODY_GONE was seen */
-	bool body_gone;		 /* it ended before its declared length */
-	uint64_t body_read;	 /* bytes of body taken so far */
-	enum http_drain drain;	 /* set by the transport */
-	unsigned flags;		 /* enum route_flags of the route; 0 until one was found */
+	char method_name[16];    /* for logs and labels; "OTHER" when unknown */
+	const char *path;        /* what routes match, begins with '/' */
+	const char *prefix;      /* where the program is mounted, "" or "/cgi-bin/dex" */
+	const char *id;          /* id part of the path, validated uuid, or NULL */
+	int64_t content_length;  /* -1: not declared (chunked or absent) */
+	bool has_body;           /* a body may follow: length > 0, or chunked */
+	bool body_ended;         /* BODY_END or BODY_GONE was seen */
+	bool body_gone;          /* it ended before its declared length */
+	uint64_t body_read;      /* bytes of body taken so far */
+	enum http_drain drain;   /* set by the transport */
+	unsigned flags;          /* enum route_flags of the route; 0 until one was found */
 
-	int status;		   /* 0 until set */
-	struct buf head;	   /* header lines of the answer */
-	struct buf body;	   /* body of the answer, at most 1 MiB */
+	int status;                /* 0 until set */
+	struct buf head;           /* header lines of the answer */
+	struct buf body;           /* body of the answer, at most 1 MiB */
 	const char *content_type;  /* of that body; static string */
-	const char *code;	   /* error code for metrics, NULL when fine */
+	const char *code;          /* error code for metrics, NULL when fine */
 	char upload_id[UUID_SIZE]; /* for the log line; "" when there is none */
 	struct err *err; /* what went wrong inside, for the log line; scratch for handlers */
 };

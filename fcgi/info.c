@@ -80,7 +80,7 @@ static json_t *describe(const struct upload *u, json_t *deliveries)
 {
 	bool nothing = u->status == UPLOAD_OPEN && u->offset == 0;
 	const char *status = u->status != UPLOAD_OPEN ? "Complete"
-			     : nothing		      ? "Initiated"
+			     : nothing                ? "Initiated"
 						      : "In Progress";
 	json_t *body = json_object();
 	json_t *file_info = json_null();

@@ -14,9 +14,9 @@ enum base { BASE_TEXT, BASE_TUS, BASE_INFO };
 struct route {
 	enum base base;
 	const char *text; /* BASE_TEXT: the path, or what stands before the id */
-	bool id;	  /* the id of an upload follows */
+	bool id;          /* the id of an upload follows */
 	unsigned methods; /* enum http_method */
-	unsigned flags;	  /* enum route_flags */
+	unsigned flags;   /* enum route_flags */
 	route_handler *handler;
 };
 

@@ -39,11 +39,10 @@
 
 struct server {
 	struct app *app;
-	pthread_t main_thread;
 	int stop_fd; /* eventfd, readable once stop is set */
 	atomic_bool stop;
 	atomic_bool accept_fails; /* has been logged */
-	atomic_size_t running;	  /* threads */
+	atomic_size_t running;    /* threads */
 	struct worker *workers;
 };
 
@@ -220,7 +219,7 @@ static int accept_request(struct worker *w, struct request *q)
 		if (rc == -EINVAL || rc == -EBADF || rc == -ENOTSOCK) {
 			/* Somebody shut the listening socket down; the supervisor must know. */
 			LOG(LOG_LEVEL_ERROR, "the listening socket is gone", log_int("errno", -rc));
-			pthread_kill(s->main_thread, SIGTERM);
+			(void)kill(getpid(), SIGTERM);
 			return -1;
 		}
 		if (!atomic_exchange(&s->accept_fails, true))
@@ -315,7 +314,6 @@ int serve_fastcgi_run(struct app *app, struct err *err)
 	int rc = -1;
 
 	s->app = app;
-	s->main_thread = pthread_self();
 	s->workers = mem_zalloc(wanted * sizeof(*s->workers));
 	s->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (s->stop_fd < 0) {
@@ -380,12 +378,12 @@ static void set_signals(void)
  * reader's state through must show exactly what lies behind each window.
  */
 static const unsigned char sample[] = {
-	1, 1, 0, 1, 0, 8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0,	      /* BEGIN_REQUEST, responder */
-	1, 4, 0, 1, 0, 4, 0, 0, 1, 1, 'A', 'b',		      /* PARAMS A=b */
-	1, 4, 0, 1, 0, 0, 0, 0,				      /* end of PARAMS */
+	1, 1, 0, 1, 0, 8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0,       /* BEGIN_REQUEST, responder */
+	1, 4, 0, 1, 0, 4, 0, 0, 1, 1, 'A', 'b',               /* PARAMS A=b */
+	1, 4, 0, 1, 0, 0, 0, 0,                               /* end of PARAMS */
 	1, 5, 0, 1, 0, 3, 5, 0, 'x', 'y', 'z', 0, 0, 0, 0, 0, /* STDIN, 3 bytes, 5 of padding */
-	1, 5, 0, 1, 0, 1, 0, 0, 'w',			      /* STDIN, 1 byte */
-	1, 5, 0, 1, 0, 2, 0, 0, 'u',			      /* STDIN, 1 byte of 2 */
+	1, 5, 0, 1, 0, 1, 0, 0, 'w',                          /* STDIN, 1 byte */
+	1, 5, 0, 1, 0, 2, 0, 0, 'u',                          /* STDIN, 1 byte of 2 */
 };
 
 struct window {

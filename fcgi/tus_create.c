@@ -50,7 +50,7 @@ static int check_body(struct http_request *r, bool final, int64_t length, bool *
 	}
 	*data = !final;
 	uint64_t room = length != UPLOAD_LENGTH_UNKNOWN ? (uint64_t)length
-			: max > 0			? max
+			: max > 0                       ? max
 							: INT64_MAX;
 	if (r->content_length > 0 && (uint64_t)r->content_length > room) {
 		http_fail(r, 413, "ERR_UPLOAD_SIZE_EXCEEDED",

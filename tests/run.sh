@@ -19,6 +19,11 @@ wanted=" ${*:-unit fuzz check e2e valgrind tsan} "
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1
 export TSAN_OPTIONS=halt_on_error=0:exitcode=66
 
+# The programs refuse variables with their prefix that they do not know.
+plainly() {
+  env -u DEX_TEST_BUILD -u DEX_TEST_ROUNDS -u DEX_TEST_SERVERS -u DEX_TEST_LOAD_SECONDS -u DEX_BIN "$@"
+}
+
 chosen() {
   [[ $wanted == *" $1 "* ]]
 }
@@ -59,7 +64,7 @@ bc_or_0() {
 run_one() {
   local name=$1 began=$SECONDS log=$results/log.$BASHPID
   shift
-  if "$@" > "$log" 2>&1; then
+  if plainly "$@" > "$log" 2>&1; then
     report "$name" 1 0 0 $((SECONDS - began)) "$log"
   else
     report "$name" 0 1 0 $((SECONDS - began)) "$log"
@@ -68,7 +73,8 @@ run_one() {
 
 run_cmocka() {
   local program=$1 began=$SECONDS log=$results/log.$BASHPID status counts
-  timeout 300 "$program" > "$log" 2>&1
+  # In a subshell, so that bash's own word about a crash goes to the log.
+  (plainly timeout 300 "$program") > "$log" 2>&1
   status=$?
   counts=$(count_cmocka "$log" $status)
   # shellcheck disable=SC2086 # three numbers

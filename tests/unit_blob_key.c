@@ -19,8 +19,8 @@ static const struct {
 	{"a/", false}, {"a//b", false}, {".", false}, {"..", false}, {"./a", false},
 	{"../a", false}, {"a/.", false}, {"a/..", false}, {"a/./b", false}, {"a/../b", false},
 	{"a\nb", false}, {"a\tb", false}, {"a\x7f", false}, {"\x01", false}, {"a\xff", false},
-	{"a\xc0\xaf", false},	  /* an overlong '/' */
-	{"a\xc3", false},	  /* ends within a character */
+	{"a\xc0\xaf", false},     /* an overlong '/' */
+	{"a\xc3", false},         /* ends within a character */
 	{"a\xed\xa0\x80", false}, /* a surrogate */
 };
 

@@ -23,7 +23,7 @@
 struct double_sink {
 	struct publisher base;
 	struct buf seen;
-	bool repeat;	 /* of the last one */
+	bool repeat;     /* of the last one */
 	const char *bad; /* messages that contain this fail */
 	size_t calls;
 };

@@ -44,7 +44,7 @@ static int teardown(void **state)
 
 struct run {
 	pid_t pid;
-	int in;	 /* write end of its standard input */
+	int in;  /* write end of its standard input */
 	int out; /* read end of its standard output */
 };
 

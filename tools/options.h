@@ -11,8 +11,8 @@ struct options {
 	const char *config; /* dotenv file or NULL */
 	const char *upload; /* only this one, or NULL */
 	const char *target; /* only this one, or NULL */
-	size_t jobs;	    /* 0: as configured */
-	size_t limit;	    /* 0: none */
+	size_t jobs;        /* 0: as configured */
+	size_t limit;       /* 0: none */
 	bool watch;
 	bool retry;
 	bool list;
@@ -25,7 +25,7 @@ struct options {
 
 enum options_result {
 	OPTIONS_RUN,
-	OPTIONS_DONE,	    /* --help or --version was answered on standard output */
+	OPTIONS_DONE,       /* --help or --version was answered on standard output */
 	OPTIONS_WRONG = -1, /* told on standard error */
 };
 

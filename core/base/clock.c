@@ -103,8 +103,10 @@ char *clock_http_date(char out[CLOCK_HTTP_SIZE], int64_t us)
 	struct tm tm = split(us, &fraction);
 	char *p = out;
 	memcpy(p, days + 3 * tm.tm_wday, 3);
-	memcpy(p + 3, ", ", 2);
-	p = put_digits(p + 5, tm.tm_mday, 2);
+	p += 3;
+	*p++ = ',';
+	*p++ = ' ';
+	p = put_digits(p, tm.tm_mday, 2);
 	*p++ = ' ';
 	memcpy(p, months + 3 * tm.tm_mon, 3);
 	p[3] = ' ';

@@ -12,27 +12,27 @@
 
 enum err_code {
 	ERR_NONE = 0,
-	ERR_INVALID,	 /* the caller's input is wrong; repeating it will not help */
-	ERR_NOT_FOUND,	 /* the named thing does not exist */
-	ERR_EXISTS,	 /* the named thing exists and must not */
-	ERR_CONFLICT,	 /* the thing is not in the state the caller believed */
-	ERR_LOCKED,	 /* somebody else holds the lock and did not let go in time */
-	ERR_GONE,	 /* known to have existed; expired or terminated */
-	ERR_TOO_LARGE,	 /* beyond a configured or built-in limit */
-	ERR_NO_SPACE,	 /* ENOSPC, EDQUOT, SQLITE_FULL */
+	ERR_INVALID,     /* the caller's input is wrong; repeating it will not help */
+	ERR_NOT_FOUND,   /* the named thing does not exist */
+	ERR_EXISTS,      /* the named thing exists and must not */
+	ERR_CONFLICT,    /* the thing is not in the state the caller believed */
+	ERR_LOCKED,      /* somebody else holds the lock and did not let go in time */
+	ERR_GONE,        /* known to have existed; expired or terminated */
+	ERR_TOO_LARGE,   /* beyond a configured or built-in limit */
+	ERR_NO_SPACE,    /* ENOSPC, EDQUOT, SQLITE_FULL */
 	ERR_UNAVAILABLE, /* a service is out of reach or busy; try again later */
-	ERR_PEER_GONE,	 /* the client has gone away */
+	ERR_PEER_GONE,   /* the client has gone away */
 	ERR_INTERRUPTED, /* a newcomer or a shutdown asked us to stop */
-	ERR_DENIED,	 /* no permission */
+	ERR_DENIED,      /* no permission */
 	ERR_UNSUPPORTED, /* this implementation does not offer it */
-	ERR_CORRUPT,	 /* stored data contradict themselves */
-	ERR_IO,		 /* any other failure of the system below */
+	ERR_CORRUPT,     /* stored data contradict themselves */
+	ERR_IO,          /* any other failure of the system below */
 };
 
 struct err {
 	enum err_code code;
-	int sys_errno;		 /* errno at the place of failure, or 0 */
-	const char *where;	 /* function that detected it (static string) */
+	int sys_errno;           /* errno at the place of failure, or 0 */
+	const char *where;       /* function that detected it (static string) */
 	char text[ERR_TEXT_MAX]; /* one sentence, no final full stop, no newline */
 };
 

@@ -15,7 +15,7 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERRO
 enum log_format { LOG_LOGFMT, LOG_JSON };
 
 struct log_field {
-	const char *key;			       /* NULL ends a list */
+	const char *key;                               /* NULL ends a list */
 	enum { LOG_F_STR, LOG_F_INT, LOG_F_ERR } kind; /* LOG_F_ERR: num is the err_code */
 	const char *str;
 	int64_t num;

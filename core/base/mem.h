@@ -14,7 +14,7 @@ void *mem_alloc(size_t size);  /* uninitialised */
 void *mem_zalloc(size_t size); /* zeroed */
 void *mem_realloc(void *p, size_t size);
 void *mem_array(void *p, size_t n, size_t size); /* realloc of n*size with overflow check */
-char *mem_strdup(const char *s);		 /* NULL gives NULL */
+char *mem_strdup(const char *s);                 /* NULL gives NULL */
 char *mem_strndup(const char *s, size_t n);
 /* Overwrite ${n} bytes in a way the compiler keeps (keys, tokens), before they are freed. */
 void mem_wipe(void *p, size_t n);

@@ -241,7 +241,7 @@ bool str_has_control(const char *s, size_t len)
 bool str_is_uuid(const char *s)
 {
 	size_t i = 0;
-	for (; s[i] && i < 36; i++) {
+	for (; i < 36 && s[i]; i++) {
 		bool dash = i == 8 || i == 13 || i == 18 || i == 23;
 		bool hex = is_digit(s[i]) || (s[i] >= 'a' && s[i] <= 'f');
 		if (dash ? s[i] != '-' : !hex)

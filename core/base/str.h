@@ -29,7 +29,7 @@ bool str_starts(const char *s, const char *prefix);
 bool str_ends(const char *s, const char *suffix);
 bool str_eq(const char *a, const char *b);    /* NULL equals NULL only */
 bool str_eq_ci(const char *a, const char *b); /* ASCII case folded */
-void str_lower(char *s);		      /* ASCII, in place */
+void str_lower(char *s);                      /* ASCII, in place */
 /* Copy with truncation, always NUL-terminated; returns false when it did not fit. */
 bool str_copy(char *dst, size_t size, const char *src);
 

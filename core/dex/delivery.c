@@ -33,7 +33,7 @@ struct run {
 	struct upload u;
 	struct delivery_plan plan;
 	int64_t start;
-	bool hopeless;	     /* no repetition can help */
+	bool hopeless;       /* no repetition can help */
 	struct buf location; /* of the delivered file */
 	char sha256[65];
 	struct err cause; /* of a failure */
@@ -95,8 +95,7 @@ static json_t *as_warnings(const json_t *issues)
 	json_t *list = json_array();
 	size_t i;
 	json_t *issue;
-	json_array_foreach(issues, i, issue)
-	{
+	json_array_foreach (issues, i, issue) {
 		const char *message = json_get_str(issue, "message");
 		json_t *one = report_issue("WARNING", message ? message : "");
 		json_array_extend(list, one);

@@ -18,7 +18,7 @@ struct err;
 
 enum delivery_outcome {
 	DELIVERY_NOTHING_DUE,
-	DELIVERY_OK,	    /* delivered */
+	DELIVERY_OK,        /* delivered */
 	DELIVERY_RETRIED,   /* failed, another try is planned */
 	DELIVERY_GIVEN_UP,  /* failed for good */
 	DELIVERY_STOPPED,   /* given back as ${stop} asked, or another worker took it over */

@@ -137,8 +137,7 @@ static int copy_to(
 	struct blob_meta meta = {.keys = keys, .values = values};
 	const char *name;
 	json_t *value;
-	json_object_foreach(c->plan->manifest, name, value)
-	{
+	json_object_foreach (c->plan->manifest, name, value) {
 		if (!json_is_string(value))
 			continue;
 		keys[meta.n] = name;

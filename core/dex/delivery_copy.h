@@ -27,9 +27,9 @@ struct upload;
 
 enum delivery_copy_result {
 	DELIVERY_COPY_DONE,
-	DELIVERY_COPY_FAILED,	  /* source or target: ${err} */
-	DELIVERY_COPY_STOPPED,	  /* the caller's stop answered true */
-	DELIVERY_COPY_LOST,	  /* the lease is another worker's now */
+	DELIVERY_COPY_FAILED,     /* source or target: ${err} */
+	DELIVERY_COPY_STOPPED,    /* the caller's stop answered true */
+	DELIVERY_COPY_LOST,       /* the lease is another worker's now */
 	DELIVERY_COPY_ERROR = -1, /* the state store failed: ${err} */
 };
 
@@ -43,9 +43,9 @@ struct delivery_copy {
 	const struct delivery_progress *progress; /* or NULL */
 
 	/* filled in */
-	struct buf key;	 /* its name in the target; initialised and freed by the caller */
+	struct buf key;  /* its name in the target; initialised and freed by the caller */
 	char sha256[65]; /* "" where it was not computed on the way */
-	bool moved;	 /* false: an earlier run had put it there */
+	bool moved;      /* false: an earlier run had put it there */
 	bool stopped;
 };
 

@@ -15,8 +15,8 @@ struct upload;
 
 struct delivery_plan {
 	json_t *manifest; /* never NULL after success */
-	size_t target;	  /* index in app->routing->targets */
-	struct buf key;	  /* the resolved path template */
+	size_t target;    /* index in app->routing->targets */
+	struct buf key;   /* the resolved path template */
 };
 
 /*

@@ -387,7 +387,8 @@ static json_t *own_copy(const json_t *manifest, const char *id, int64_t now)
 	bool strings = copy != NULL;
 	const char *key;
 	json_t *value;
-	json_object_foreach(copy, key, value) strings = strings && json_is_string(value);
+	json_object_foreach (copy, key, value)
+		strings = strings && json_is_string(value);
 	if (strings &&
 		json_object_set_new(
 			copy, "dex_ingest_datetime", json_string(clock_rfc3339(time, now))) == 0 &&
@@ -400,7 +401,7 @@ static json_t *own_copy(const json_t *manifest, const char *id, int64_t now)
 int manifest_check(struct manifest_configs *configs, const json_t *manifest, const char *id,
 	int64_t now, struct manifest_check *out, struct err *err)
 {
-	struct err scratch;
+	struct err scratch = {0};
 	struct checking k = {.configs = configs, .out = out, .err = err ? err : &scratch};
 	*out = (struct manifest_check){.manifest = own_copy(manifest, id, now)};
 	if (!out->manifest)

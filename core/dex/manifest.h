@@ -25,9 +25,9 @@ struct manifest_errors {
 void manifest_errors_free(struct manifest_errors *e);
 
 struct manifest_check {
-	json_t *manifest;              /* the manifest as it was accepted or rejected, incl. hydration; owned */
+	json_t *manifest; /* the manifest as it was accepted or rejected, incl. hydration; owned */
 	struct manifest_errors errors; /* empty: accepted */
-	json_t *hydrated;              /* object of the fields filled from v1 keys, NULL when none; owned */
+	json_t *hydrated; /* object of the fields filled from v1 keys, NULL when none; owned */
 };
 void manifest_check_free(struct manifest_check *c);
 
@@ -41,7 +41,8 @@ void manifest_check_free(struct manifest_check *c);
 int manifest_check(struct manifest_configs *configs, const json_t *manifest, const char *id,
 	int64_t now, struct manifest_check *out, struct err *err);
 
-/* First present of filename, original_filename, meta_ext_filename, received_filename; "" when none. */
+/* First present of filename, original_filename, meta_ext_filename, received_filename; "" when none.
+ */
 const char *manifest_filename(const json_t *manifest);
 /* v2 pair (data_stream_id/_route) or, where absent, the v1 pair; "" when neither is there. */
 const char *manifest_stream_id(const json_t *manifest);

@@ -25,7 +25,7 @@
 struct entry {
 	char *name;
 	struct manifest_config *good; /* last good version, NULL when there was none */
-	char *problem;		      /* what is wrong with the version `seen`, NULL when nothing */
+	char *problem;                /* what is wrong with the version `seen`, NULL when nothing */
 	struct blob_stat seen;
 	bool missing;
 	int64_t looked_ms;
@@ -210,6 +210,7 @@ static void record_missing(struct manifest_configs *c, const char *name, int64_t
 {
 	pthread_mutex_lock(&c->mutex);
 	struct entry *e = find_or_add(c, name, true);
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the reference is the entry's own. */
 	manifest_config_unref(e->good);
 	free(e->problem);
 	e->good = NULL;

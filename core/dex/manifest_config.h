@@ -9,9 +9,9 @@
 #include <stddef.h>
 
 /*
- * Sender manifest configurations: one JSON file per data stream, read from a blob store, cached, and
- * refreshed when their etag changes (one look every few seconds at most). A broken new version is
- * logged and the last good one stays in force.
+ * Sender manifest configurations: one JSON file per data stream, read from a blob store, cached,
+ * and refreshed when their etag changes (one look every few seconds at most). A broken new version
+ * is logged and the last good one stays in force.
  */
 
 struct blob_store;
@@ -20,25 +20,25 @@ struct err;
 struct manifest_field {
 	char *name;
 	bool required;
-	char *description;      /* "" when none */
-	char **allowed;         /* NULL-terminated, NULL when any value goes */
-	char *compat_name;      /* v1 key that fills this field, NULL when none */
+	char *description; /* "" when none */
+	char **allowed;    /* NULL-terminated, NULL when any value goes */
+	char *compat_name; /* v1 key that fills this field, NULL when none */
 };
 
 struct manifest_config {
-	char *name;             /* file name, "ehdi_csv.json" */
-	char *version;          /* "2.0" or "1.0" */
+	char *name;    /* file name, "ehdi_csv.json" */
+	char *version; /* "2.0" or "1.0" */
 	struct manifest_field *fields;
 	size_t nfields;
-	char *compat_config;    /* compat_config_filename of a v1 file, NULL when none */
-	atomic_uint refs;       /* manifest_config_unref; everything else never changes */
+	char *compat_config; /* compat_config_filename of a v1 file, NULL when none */
+	atomic_uint refs;    /* manifest_config_unref; everything else never changes */
 };
 
 struct manifest_configs;
 
 /*
- * ${store} holds the files (borrowed). ${lookup} answers $NAME in them. ${look_ms}: pause between two
- * looks at the same file (0: always look, for tests).
+ * ${store} holds the files (borrowed). ${lookup} answers $NAME in them. ${look_ms}: pause between
+ * two looks at the same file (0: always look, for tests).
  */
 struct manifest_configs *manifest_configs_new(struct blob_store *store,
 	const char *(*lookup)(void *arg, const char *name), void *arg, int look_ms);
@@ -48,14 +48,14 @@ void manifest_configs_free(struct manifest_configs *c);
  * The configuration under ${name} ("v2/ehdi_csv.json" or "ehdi_csv.json"), with a reference that
  * manifest_config_unref gives back; NULL + ERR_NOT_FOUND when there is no such file.
  */
-const struct manifest_config *manifest_configs_get(struct manifest_configs *c, const char *name,
-	struct err *err);
+const struct manifest_config *manifest_configs_get(
+	struct manifest_configs *c, const char *name, struct err *err);
 void manifest_config_unref(const struct manifest_config *mc);
 /* The place has a v1/ or v2/ folder (looked at once per look interval). 1, 0 or -1. */
 int manifest_configs_versioned(struct manifest_configs *c, struct err *err);
 /*
- * Read and parse every configuration; problems as lines "FILE: …" in ${problems}. Returns the number
- * of good ones, -1 when the place cannot be listed. For --check-config and the upload page.
+ * Read and parse every configuration; problems as lines "FILE: …" in ${problems}. Returns the
+ * number of good ones, -1 when the place cannot be listed. For --check-config and the upload page.
  */
 int manifest_configs_check_all(struct manifest_configs *c, struct buf *problems, struct err *err);
 
@@ -63,7 +63,7 @@ int manifest_configs_check_all(struct manifest_configs *c, struct buf *problems,
  * Parse one file's text; ${name} is what errors call it. NULL + err, else with one reference.
  * Limits: 1 MiB, 1,000 fields, 10,000 allowed values. Variables are not replaced here.
  */
-struct manifest_config *manifest_config_parse(const char *name, const char *text, size_t len,
-	struct err *err);
+struct manifest_config *manifest_config_parse(
+	const char *name, const char *text, size_t len, struct err *err);
 
 #endif

@@ -17,9 +17,9 @@ struct path_template;
 #define PATH_TEMPLATE_DEFAULT "{{.Year}}/{{.Month}}/{{.Day}}/{{.Filename}}"
 
 struct path_template_values {
-	int64_t ingest_time;      /* microseconds: Year Month Day Hour (UTC) */
+	int64_t ingest_time; /* microseconds: Year Month Day Hour (UTC) */
 	const char *upload_id;
-	const char *filename;     /* with its extension */
+	const char *filename; /* with its extension */
 	const char *data_stream_id;
 	const char *data_stream_route;
 };

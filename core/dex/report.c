@@ -160,8 +160,9 @@ int report_metadata_transform(struct buf *out, const struct report_head *h, cons
 		const char *field;
 		json_t *v;
 		/* jansson's iterator takes no const, but changes nothing. */
-		json_object_foreach((json_t *)(uintptr_t)hydrated, field, v) transform(
-			out, "append", field, json_string_value(v), json_string_length(v));
+		json_object_foreach ((json_t *)(uintptr_t)hydrated, field, v)
+			transform(
+				out, "append", field, json_string_value(v), json_string_length(v));
 	} else {
 		size_t len = strlen(h->upload_id);
 		transform(out, "update", "ID", h->upload_id, len);

@@ -28,35 +28,38 @@ bool report_replaces(enum report_action a);
 
 struct report_head {
 	const char *upload_id;
-	const json_t *manifest;   /* identity members come from it; may be NULL */
-	int64_t start;            /* start_processing_time */
-	int64_t end;              /* end_processing_time */
-	bool failure;             /* status FAILURE */
-	const json_t *issues;     /* array of {"level","message"} or NULL */
+	const json_t *manifest; /* identity members come from it; may be NULL */
+	int64_t start;          /* start_processing_time */
+	int64_t end;            /* end_processing_time */
+	bool failure;           /* status FAILURE */
+	const json_t *issues;   /* array of {"level","message"} or NULL */
 };
 
 /* All append compact JSON to ${out}; -1 only on overflow of ${out}. */
-/* ${hydrated}: object of filled fields for the second transform report of a v1 manifest, else NULL. */
+/* ${hydrated}: object of filled fields for the second transform report of a v1 manifest, else NULL.
+ */
 int report_metadata_transform(struct buf *out, const struct report_head *h, const char *ingest_time,
 	const json_t *hydrated);
 int report_metadata_verify(struct buf *out, const struct report_head *h);
 int report_upload_started(struct buf *out, const struct report_head *h);
-int report_upload_status(struct buf *out, const struct report_head *h, int64_t offset, int64_t size);
+int report_upload_status(
+	struct buf *out, const struct report_head *h, int64_t offset, int64_t size);
 int report_upload_completed(struct buf *out, const struct report_head *h);
 struct report_copy {
 	const char *source_url;
-	const char *destination_url;  /* "" on failure */
+	const char *destination_url; /* "" on failure */
 	const char *destination_name;
-	const char *sha256;           /* hex, "" when unknown */
-	int64_t size;                 /* -1 when unknown */
+	const char *sha256; /* hex, "" when unknown */
+	int64_t size;       /* -1 when unknown */
 };
-int report_blob_file_copy(struct buf *out, const struct report_head *h, const struct report_copy *c);
+int report_blob_file_copy(
+	struct buf *out, const struct report_head *h, const struct report_copy *c);
 
 struct event_file_ready {
 	const char *event_id;
 	const char *upload_id;
 	const char *src_url;
-	const char *path;       /* resolved path template; "" when it cannot be resolved */
+	const char *path; /* resolved path template; "" when it cannot be resolved */
 	const char *target;
 	int retry_count;
 	const json_t *manifest;

@@ -236,9 +236,8 @@ static int read_targets(const struct loading *l, const struct yaml_node *targets
 				"unknown key \"path_template\" in target \"%s\", it belongs to a "
 				"stream",
 				n->key);
-		const struct yaml_node *name = n;
 		if (yaml_get(n, "name")) {
-			name = need_text(l, n, "name");
+			const struct yaml_node *name = need_text(l, n, "name");
 			if (!name)
 				return -1;
 			if (!str_eq(name->scalar, n->key))
@@ -442,7 +441,7 @@ struct routing *routing_parse(const char *file, const char *text, size_t len,
 	const struct blob_backend *const *backends,
 	const char *(*lookup)(void *arg, const char *name), void *arg, struct err *err)
 {
-	struct err scratch;
+	struct err scratch = {0};
 	struct loading l = {.file = file, .backends = backends, .err = err ? err : &scratch};
 	struct yaml_node *root = NULL;
 	struct buf expanded;

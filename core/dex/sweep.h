@@ -17,8 +17,8 @@ struct sweep_result {
 	size_t expired; /* unfinished uploads made tombstones */
 	size_t retired; /* delivered uploads past the retention */
 	size_t removed; /* uploads whose data were removed from storage */
-	size_t stray;	/* temporary files of dead processes */
-	size_t purged;	/* old tombstones forgotten */
+	size_t stray;   /* temporary files of dead processes */
+	size_t purged;  /* old tombstones forgotten */
 };
 
 /*

@@ -301,7 +301,7 @@ static int copy_one(struct copy *c, const struct blob_source *src, struct err *e
 		if ((size_t)n < want)
 			return err_set(err, ERR_CORRUPT, __func__,
 				"%s: %s ends at byte %llu of %llu", src->store->name, src->key,
-				(unsigned long long)(at + (size_t)n),
+				(unsigned long long)at + (unsigned long long)n,
 				(unsigned long long)src->size);
 		if (c->sum)
 			digest_update(c->sum, c->piece, want);

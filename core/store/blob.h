@@ -11,11 +11,12 @@
 
 /*
  * A blob store: one directory tree, bucket or container. The same interface serves upload storage,
- * delivery targets, manifest configurations and health probes. Stores are opened at start and may be
- * used by any number of threads; a writer belongs to one thread at a time.
+ * delivery targets, manifest configurations and health probes. Stores are opened at start and may
+ * be used by any number of threads; a writer belongs to one thread at a time.
  *
- * Keys are relative paths of UTF-8 segments joined by '/', no empty, "." or ".." segment, no control
- * character, at most 1024 bytes (blob_key_valid); the wrapper refuses others before a backend sees them.
+ * Keys are relative paths of UTF-8 segments joined by '/', no empty, "." or ".." segment, no
+ * control character, at most 1024 bytes (blob_key_valid); the wrapper refuses others before a
+ * backend sees them.
  */
 
 struct blob_backend;
@@ -27,27 +28,29 @@ struct err;
 
 /* Properties of a backend; callers ask, they never guess. */
 enum blob_cap {
-	/* bytes that reached the store may be adopted by a later writer beyond the state's offset */
+	/* bytes that reached the store may be adopted by a later writer beyond the state's offset
+	 */
 	BLOB_CAP_ADOPT = 1 << 0,
 	/* blob_copy_from between two stores of this backend avoids moving the bytes through us */
 	BLOB_CAP_FAST_COPY = 1 << 1,
 };
 
 struct blob_option {
-	const char *key;   /* as in the backend's option table, e.g. "path", "bucket_name" */
+	const char *key; /* as in the backend's option table, e.g. "path", "bucket_name" */
 	const char *value;
 };
 
 /* How a new writer treats the name. */
 enum blob_mode {
 	/*
-	 * Upload storage: bytes may be appended over many writers, processes and days; ${offset} says
-	 * where to go on. Visibility does not matter: `state` decides who may read.
+	 * Upload storage: bytes may be appended over many writers, processes and days; ${offset}
+	 * says where to go on. Visibility does not matter: `state` decides who may read.
 	 */
 	BLOB_RESUME,
 	/*
-	 * Delivery target: the object becomes visible, whole, at blob_commit, and not at all otherwise.
-	 * An existing object of that name is not replaced: commit then answers ERR_EXISTS.
+	 * Delivery target: the object becomes visible, whole, at blob_commit, and not at all
+	 * otherwise. An existing object of that name is not replaced: commit then answers
+	 * ERR_EXISTS.
 	 */
 	BLOB_STAGE,
 };
@@ -60,20 +63,21 @@ struct blob_meta { /* user metadata that travels with an object: pairs of UTF-8 
 
 struct blob_stat {
 	uint64_t size;
-	int64_t mtime;     /* microseconds since 1970 */
-	char etag[80];     /* changes whenever the content changes; "" when the backend has none */
+	int64_t mtime; /* microseconds since 1970 */
+	char etag[80]; /* changes whenever the content changes; "" when the backend has none */
 };
 
 /*
  * Open a store. ${opts} holds ${nopts} options; unknown keys and missing required ones are errors
- * that name the key. With ${create} a missing container is made. ${name} is used in logs and metrics.
+ * that name the key. With ${create} a missing container is made. ${name} is used in logs and
+ * metrics.
  */
 struct blob_store *blob_open(const struct blob_backend *backend, const char *name,
 	const struct blob_option *opts, size_t nopts, bool create, struct err *err);
 void blob_close(struct blob_store *s); /* NULL is fine */
 
-const char *blob_name(const struct blob_store *s);    /* as given to blob_open */
-const char *blob_type(const struct blob_store *s);    /* "file", "s3", "az-blob" */
+const char *blob_name(const struct blob_store *s); /* as given to blob_open */
+const char *blob_type(const struct blob_store *s); /* "file", "s3", "az-blob" */
 bool blob_can(const struct blob_store *s, enum blob_cap cap);
 bool blob_key_valid(const char *key);
 /* Where people find the object: the path of a file, the URL of an object. Appended to ${out}. */
@@ -82,11 +86,13 @@ int blob_location(const struct blob_store *s, const char *key, struct buf *out);
 /*
  * Start writing ${key}. BLOB_RESUME: go on at ${offset}; bytes beyond it are discarded, fewer bytes
  * than ${offset} are ERR_CORRUPT; ${token} is what blob_token gave for the bytes up to ${offset}
- * (NULL or "" at the start). BLOB_STAGE: ${offset} 0, ${token} NULL. ${size_hint}: expected final size or 0.
+ * (NULL or "" at the start). BLOB_STAGE: ${offset} 0, ${token} NULL. ${size_hint}: expected final
+ * size or 0.
  */
 struct blob_writer *blob_begin(struct blob_store *s, const char *key, enum blob_mode mode,
 	uint64_t offset, const char *token, uint64_t size_hint, struct err *err);
-/* Append; either all ${len} bytes are taken or the call fails and blob_offset tells how many were. */
+/* Append; either all ${len} bytes are taken or the call fails and blob_offset tells how many were.
+ */
 int blob_append(struct blob_writer *w, const void *data, size_t len, struct err *err);
 /* Offset after the last byte that the store has taken. */
 uint64_t blob_offset(const struct blob_writer *w);
@@ -98,25 +104,27 @@ int blob_sync(struct blob_writer *w, struct err *err);
 /* Resume token for the bytes up to blob_offset, for `state` to keep. "" where none is needed. */
 const char *blob_token(const struct blob_writer *w);
 /*
- * Finish the object: durable, whole, visible. ${meta} may be NULL. Frees the writer, also on failure
- * (BLOB_RESUME: the bytes stay and a later writer may go on; BLOB_STAGE: nothing stays).
+ * Finish the object: durable, whole, visible. ${meta} may be NULL. Frees the writer, also on
+ * failure (BLOB_RESUME: the bytes stay and a later writer may go on; BLOB_STAGE: nothing stays).
  */
 int blob_commit(struct blob_writer *w, const struct blob_meta *meta, struct err *err);
 /* Stop writing and free the writer. BLOB_RESUME keeps what was appended, BLOB_STAGE removes it. */
 void blob_end(struct blob_writer *w); /* NULL is fine */
 
-/* Size and times. -1 with ERR_NOT_FOUND where nothing lies. For BLOB_RESUME objects: bytes taken so far. */
+/* Size and times. -1 with ERR_NOT_FOUND where nothing lies. For BLOB_RESUME objects: bytes taken so
+ * far. */
 int blob_stat(struct blob_store *s, const char *key, struct blob_stat *out, struct err *err);
 /*
- * Up to ${len} bytes from ${offset}; fewer only at the end. Returns the count or -1. One call may be
- * one request to a service: ask for megabytes, not kilobytes.
+ * Up to ${len} bytes from ${offset}; fewer only at the end. Returns the count or -1. One call may
+ * be one request to a service: ask for megabytes, not kilobytes.
  */
 ssize_t blob_read(struct blob_store *s, const char *key, uint64_t offset, void *data, size_t len,
 	struct err *err);
 /* Remove the object, staged parts and all; ${token} as in blob_begin. A missing one is success. */
 int blob_del(struct blob_store *s, const char *key, const char *token, struct err *err);
 
-struct blob_progress { /* called about every 64 MiB with the bytes done; -1 from it stops the copy */
+struct blob_progress { /* called about every 64 MiB with the bytes done; -1 from it stops the copy
+			*/
 	int (*fn)(void *arg, uint64_t done);
 	void *arg;
 };
@@ -127,9 +135,9 @@ struct blob_source {
 };
 /*
  * Make ${key} in ${dst} from the ${n} sources in their order, with BLOB_STAGE visibility: the
- * shortest way the backend has (reflink, server-side copy), read and append otherwise. Delivery uses
- * n = 1, concatenation more. ${sha256_hex} (65 bytes, may be NULL) receives the sum where it was
- * computed on the way, else "".
+ * shortest way the backend has (reflink, server-side copy), read and append otherwise. Delivery
+ * uses n = 1, concatenation more. ${sha256_hex} (65 bytes, may be NULL) receives the sum where it
+ * was computed on the way, else "".
  */
 int blob_copy_from(struct blob_store *dst, const char *key, const struct blob_source *src, size_t n,
 	const struct blob_meta *meta, const struct blob_progress *progress, char *sha256_hex,
@@ -138,8 +146,10 @@ int blob_copy_from(struct blob_store *dst, const char *key, const struct blob_so
 /* One object of a listing; return -1 to stop (blob_list then returns 0). */
 typedef int blob_list_fn(void *arg, const char *key, const struct blob_stat *stat);
 /* Every object whose key starts with ${prefix} (a whole segment), order unspecified. */
-int blob_list(struct blob_store *s, const char *prefix, blob_list_fn *fn, void *arg, struct err *err);
-/* Remove temporary names older than ${age_ms} that dead processes left (staged files, stray parts). */
+int blob_list(
+	struct blob_store *s, const char *prefix, blob_list_fn *fn, void *arg, struct err *err);
+/* Remove temporary names older than ${age_ms} that dead processes left (staged files, stray parts).
+ */
 int blob_sweep(struct blob_store *s, int64_t age_ms, uint64_t *removed_out, struct err *err);
 
 /* Cheap check that the store answers (and, for ${writable}, would take a write). */

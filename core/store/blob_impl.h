@@ -16,8 +16,8 @@ enum blob_option_flags {
 };
 
 struct blob_option_spec {
-	const char *key;   /* YAML key and option name */
-	const char *env;   /* variable that sets it for upload storage, or NULL */
+	const char *key; /* YAML key and option name */
+	const char *env; /* variable that sets it for upload storage, or NULL */
 	unsigned flags;
 	const char *help;
 };
@@ -31,16 +31,18 @@ struct blob_writer { /* first member of the backend's own struct */
 	struct blob_store *store;
 	char *key;
 	enum blob_mode mode;
-	uint64_t offset;   /* kept by the backend: bytes taken */
+	uint64_t offset; /* kept by the backend: bytes taken */
 };
 
 struct blob_backend {
 	const char *type;
-	unsigned caps; /* enum blob_cap */
+	unsigned caps;                          /* enum blob_cap */
 	const struct blob_option_spec *options; /* ends with a NULL key */
 
-	/* ${opts} was checked against `options`. Returns the store; base members are set by the wrapper. */
-	struct blob_store *(*open)(const struct blob_option *opts, size_t nopts, bool create, struct err *err);
+	/* ${opts} was checked against `options`. Returns the store; base members are set by the
+	 * wrapper. */
+	struct blob_store *(*open)(
+		const struct blob_option *opts, size_t nopts, bool create, struct err *err);
 	void (*close)(struct blob_store *s);
 	int (*location)(const struct blob_store *s, const char *key, struct buf *out);
 	/* Base members of the writer are set by the wrapper, `offset` to the resumed one. */
@@ -48,20 +50,23 @@ struct blob_backend {
 		uint64_t offset, const char *token, uint64_t size_hint, struct err *err);
 	int (*append)(struct blob_writer *w, const void *data, size_t len, struct err *err);
 	int (*sync)(struct blob_writer *w, struct err *err);
-	const char *(*token)(const struct blob_writer *w);      /* NULL: never a token */
-	int (*commit)(struct blob_writer *w, const struct blob_meta *meta, struct err *err); /* frees */
-	void (*end)(struct blob_writer *w);                     /* frees */
+	const char *(*token)(const struct blob_writer *w); /* NULL: never a token */
+	int (*commit)(
+		struct blob_writer *w, const struct blob_meta *meta, struct err *err); /* frees */
+	void (*end)(struct blob_writer *w);                                            /* frees */
 	int (*stat)(struct blob_store *s, const char *key, struct blob_stat *out, struct err *err);
-	ssize_t (*read)(struct blob_store *s, const char *key, uint64_t offset, void *data, size_t len,
-		struct err *err);
+	ssize_t (*read)(struct blob_store *s, const char *key, uint64_t offset, void *data,
+		size_t len, struct err *err);
 	int (*del)(struct blob_store *s, const char *key, const char *token, struct err *err);
 	/*
-	 * All sources are of this backend. 0, -1, or BLOB_COPY_GENERIC to let the wrapper read and append.
-	 * NULL: always generic.
+	 * All sources are of this backend. 0, -1, or BLOB_COPY_GENERIC to let the wrapper read and
+	 * append. NULL: always generic.
 	 */
-	int (*copy_from)(struct blob_store *dst, const char *key, const struct blob_source *src, size_t n,
-		const struct blob_meta *meta, const struct blob_progress *progress, struct err *err);
-	int (*list)(struct blob_store *s, const char *prefix, blob_list_fn *fn, void *arg, struct err *err);
+	int (*copy_from)(struct blob_store *dst, const char *key, const struct blob_source *src,
+		size_t n, const struct blob_meta *meta, const struct blob_progress *progress,
+		struct err *err);
+	int (*list)(struct blob_store *s, const char *prefix, blob_list_fn *fn, void *arg,
+		struct err *err);
 	int (*sweep)(struct blob_store *s, int64_t age_ms, uint64_t *removed_out, struct err *err);
 	int (*probe)(struct blob_store *s, bool writable, struct err *err);
 };

@@ -29,7 +29,8 @@ enum lock_state {
 };
 
 /* ${where}: directory (file locks) or connection string. */
-struct lock_service *lock_open(const struct lock_backend *backend, const char *where, struct err *err);
+struct lock_service *lock_open(
+	const struct lock_backend *backend, const char *where, struct err *err);
 void lock_close(struct lock_service *svc); /* NULL is fine; no lock may be held */
 
 /*
@@ -48,7 +49,8 @@ enum lock_state lock_renew(struct lock *l);
  * beside a client's socket. Valid until lock_release; never read from it.
  */
 int lock_fd(const struct lock *l);
-/* Fencing token: greater for every later holder; constant 0 where the kernel rules out stale holders. */
+/* Fencing token: greater for every later holder; constant 0 where the kernel rules out stale
+ * holders. */
 uint64_t lock_fence(const struct lock *l);
 
 #endif

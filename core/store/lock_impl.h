@@ -10,7 +10,7 @@ struct lock_service { /* first member of the backend's own struct */
 
 struct lock { /* first member of the backend's own struct */
 	struct lock_service *svc;
-	int wanted_fd;   /* eventfd, see lock_fd */
+	int wanted_fd; /* eventfd, see lock_fd */
 	uint64_t fence;
 	_Atomic int state; /* enum lock_state; see lock_base_set */
 };
@@ -20,12 +20,13 @@ struct lock_backend {
 	struct lock_service *(*open)(const char *where, struct err *err);
 	void (*close)(struct lock_service *svc);
 	/*
-	 * One try without waiting: LOCK_OK, LOCK_BUSY (${err} may stay empty) or LOCK_ERROR. ${id} is
-	 * a UUID. The new lock went through lock_base_init.
+	 * One try without waiting: LOCK_OK, LOCK_BUSY (${err} may stay empty) or LOCK_ERROR. ${id}
+	 * is a UUID. The new lock went through lock_base_init.
 	 */
-	enum lock_result (*try_acquire)(struct lock_service *svc, const char *id, struct lock **out,
-		struct err *err);
-	/* Ask the present holder of ${id} to let go; called again about every 500 ms while waiting. */
+	enum lock_result (*try_acquire)(
+		struct lock_service *svc, const char *id, struct lock **out, struct err *err);
+	/* Ask the present holder of ${id} to let go; called again about every 500 ms while waiting.
+	 */
 	int (*request)(struct lock_service *svc, const char *id, struct err *err);
 	void (*release)(struct lock *l); /* calls lock_base_end and frees */
 };

@@ -9,12 +9,12 @@
 #include <stddef.h>
 
 /*
- * Where reports and events go. A caller gathers the messages of one state transition in a batch, gives
- * the batch's outbox rows to the transaction, and then sends what is local at once:
+ * Where reports and events go. A caller gathers the messages of one state transition in a batch,
+ * gives the batch's outbox rows to the transaction, and then sends what is local at once:
  *
  *   remote sink: a row, due at once; dex-deliver sends it.
- *   local sink, message that must not be lost: a row, due a minute later, and a write at once; the sweep
- *     finds it written, makes it durable and forgets the row. A crash in between loses nothing.
+ *   local sink, message that must not be lost: a row, due a minute later, and a write at once; the
+ * sweep finds it written, makes it durable and forgets the row. A crash in between loses nothing.
  *   local sink, other message: a write at once.
  */
 
@@ -47,8 +47,8 @@ struct notify_batch {
 void notify_batch_init(struct notify_batch *b, const struct notify *n);
 void notify_batch_free(struct notify_batch *b);
 /*
- * Add one message for every sink of ${kind}; ${json} is taken over and left empty. ${keep}: must not be
- * lost.
+ * Add one message for every sink of ${kind}; ${json} is taken over and left empty. ${keep}: must
+ * not be lost.
  */
 void notify_batch_add(struct notify_batch *b, enum notify_kind kind, const char *upload_id,
 	const char *name, bool replace, bool keep, struct buf *json);
@@ -58,9 +58,9 @@ struct outbox_list notify_batch_rows(struct notify_batch *b, int64_t now);
 void notify_batch_send_local(struct notify_batch *b);
 
 /*
- * Send what is due in the outbox of every sink, in order per upload, until nothing is due or ${stop}
- * answers true. A failed message is put off with growing pauses. ${sent} and ${failed} count.
- * -1 only when the state store fails.
+ * Send what is due in the outbox of every sink, in order per upload, until nothing is due or
+ * ${stop} answers true. A failed message is put off with growing pauses. ${sent} and ${failed}
+ * count. -1 only when the state store fails.
  */
 int notify_flush(const struct notify *n, struct state *state, bool (*stop)(void *arg), void *arg,
 	size_t *sent, size_t *failed, struct err *err);

@@ -7,8 +7,9 @@
 #include <stdint.h>
 
 /*
- * A sink for reports or events: bytes go to a topic. Formats are made elsewhere (core/dex/report.h).
- * Sending is at least once; a repeated message is the same bytes with the same key.
+ * A sink for reports or events: bytes go to a topic. Formats are made elsewhere
+ * (core/dex/report.h). Sending is at least once; a repeated message is the same bytes with the same
+ * key.
  */
 
 struct publish_backend;
@@ -20,10 +21,11 @@ struct publish_message {
 	const char *name;      /* action or event type: "upload-status", "FileReady" */
 	const char *data;      /* one JSON object, no newline */
 	size_t len;
-	bool replace;          /* disposition "replace": only the newest counts */
+	bool replace; /* disposition "replace": only the newest counts */
 };
 
-/* ${where}: folder or connection string of the sink; ${name} is used in logs, /health and metrics. */
+/* ${where}: folder or connection string of the sink; ${name} is used in logs, /health and metrics.
+ */
 struct publisher *publish_open(const struct publish_backend *backend, const char *name,
 	const char *where, struct err *err);
 void publish_close(struct publisher *p); /* NULL is fine */
@@ -34,7 +36,8 @@ bool publish_is_local(const struct publisher *p);
  * Send one message. ${repeat}: it may have been sent before, and must then survive a crash after
  * return: a local sink looks whether it is there already and syncs it to disk.
  */
-int publish_send(struct publisher *p, const struct publish_message *m, bool repeat, struct err *err);
+int publish_send(
+	struct publisher *p, const struct publish_message *m, bool repeat, struct err *err);
 int publish_probe(struct publisher *p, struct err *err);
 
 #endif

@@ -14,7 +14,8 @@ struct publish_backend {
 	bool local;
 	struct publisher *(*open)(const char *where, struct err *err);
 	void (*close)(struct publisher *p);
-	int (*send)(struct publisher *p, const struct publish_message *m, bool repeat, struct err *err);
+	int (*send)(
+		struct publisher *p, const struct publish_message *m, bool repeat, struct err *err);
 	int (*probe)(struct publisher *p, struct err *err);
 };
 

@@ -10,11 +10,11 @@
 #include <stdint.h>
 
 /*
- * The state store: uploads, deliveries, outbox, small shared key-values. Every function that changes
- * something is one transaction: after it returns 0 (or a result that says so) the change survives a
- * kill -9, and a power cut where the store was opened durable. Safe from any thread. A store that is
- * locked, full or out of reach fails with ERR_UNAVAILABLE, ERR_NO_SPACE or ERR_CORRUPT, never with a
- * wrong answer. Times are wall-clock microseconds, 0 = unset.
+ * The state store: uploads, deliveries, outbox, small shared key-values. Every function that
+ * changes something is one transaction: after it returns 0 (or a result that says so) the change
+ * survives a kill -9, and a power cut where the store was opened durable. Safe from any thread. A
+ * store that is locked, full or out of reach fails with ERR_UNAVAILABLE, ERR_NO_SPACE or
+ * ERR_CORRUPT, never with a wrong answer. Times are wall-clock microseconds, 0 = unset.
  */
 
 struct state;
@@ -35,7 +35,8 @@ enum upload_status {
 	UPLOAD_COMPLETE = 1,   /* all bytes stored; deliveries exist (kind normal, final) */
 	UPLOAD_EXPIRED = 2,    /* tombstone: answers 410 */
 	UPLOAD_TERMINATED = 3, /* tombstone: answers 410 */
-	UPLOAD_RETIRED = 4,    /* delivered, its data removed after the retention; tombstone for tus, /info stays */
+	UPLOAD_RETIRED = 4, /* delivered, its data removed after the retention; tombstone for tus,
+			       /info stays */
 };
 
 #define UPLOAD_LENGTH_UNKNOWN INT64_C(-1)
@@ -44,31 +45,34 @@ struct upload {
 	char id[UUID_SIZE];
 	enum upload_kind kind;
 	enum upload_status status;
-	int64_t length;     /* UPLOAD_LENGTH_UNKNOWN while deferred */
-	int64_t offset;     /* never more than the durable bytes in storage */
-	bool unverified;    /* bytes beyond `offset` may belong to a chunk whose checksum was not verified */
+	int64_t length;  /* UPLOAD_LENGTH_UNKNOWN while deferred */
+	int64_t offset;  /* never more than the durable bytes in storage */
+	bool unverified; /* bytes beyond `offset` may belong to a chunk whose checksum was not
+			    verified */
 	int64_t created_at;
 	int64_t touched_at; /* last change of `offset`, or creation */
 	int64_t completed_at;
-	char *metadata;     /* Upload-Metadata as the client sent it; NULL when there was none */
-	char *manifest;     /* JSON object: the accepted manifest incl. added members; NULL for partials */
-	char *concat;       /* Upload-Concat as received; NULL when there was none */
-	char *token;        /* storage resume token, "" when none */
-	char *owner;        /* subject that made it; NULL when nobody was authenticated */
+	char *metadata; /* Upload-Metadata as the client sent it; NULL when there was none */
+	char *manifest; /* JSON object: the accepted manifest incl. added members; NULL for partials
+			 */
+	char *concat;   /* Upload-Concat as received; NULL when there was none */
+	char *token;    /* storage resume token, "" when none */
+	char *owner;    /* subject that made it; NULL when nobody was authenticated */
 };
 
 void upload_free(struct upload *u); /* frees the strings, not ${u} itself; idempotent */
 
-/* A message to be sent later by dex-deliver, made in the same transaction as what it tells about. */
+/* A message to be sent later by dex-deliver, made in the same transaction as what it tells about.
+ */
 struct outbox_message {
-	int64_t id;              /* set by the store */
+	int64_t id; /* set by the store */
 	char upload_id[UUID_SIZE];
-	const char *sink;        /* publisher's name */
-	const char *name;        /* action or event type */
+	const char *sink; /* publisher's name */
+	const char *name; /* action or event type */
 	bool replace;
 	const char *data;
-	int64_t due_at;          /* not to be sent by a sweep before this time */
-	int attempt;             /* failed tries so far */
+	int64_t due_at; /* not to be sent by a sweep before this time */
+	int attempt;    /* failed tries so far */
 };
 struct outbox_list {
 	const struct outbox_message *items;
@@ -86,57 +90,61 @@ struct delivery {
 	char upload_id[UUID_SIZE];
 	char *target;
 	enum delivery_status status;
-	int attempt;          /* failed tries since it was queued */
+	int attempt; /* failed tries since it was queued */
 	int64_t due_at;
-	char *lease_owner;    /* NULL when not leased */
+	char *lease_owner; /* NULL when not leased */
 	int64_t lease_until;
 	int64_t queued_at;
-	int64_t ended_at;     /* done or failed */
-	char *location;       /* where the file lies now; NULL until done */
-	char *issues;         /* JSON array of {"level","message"} of failed tries, NULL when none */
+	int64_t ended_at; /* done or failed */
+	char *location;   /* where the file lies now; NULL until done */
+	char *issues;     /* JSON array of {"level","message"} of failed tries, NULL when none */
 };
 
 void delivery_free(struct delivery *d); /* frees the strings, not ${d} itself; idempotent */
 
 /* ${where}: file path or connection string. ${durable}: commits survive a power cut. */
-struct state *state_open(const struct state_backend *backend, const char *where, bool durable,
-	struct err *err);
-void state_close(struct state *s); /* NULL is fine; ends its threads */
+struct state *state_open(
+	const struct state_backend *backend, const char *where, bool durable, struct err *err);
+void state_close(struct state *s);             /* NULL is fine; ends its threads */
 const char *state_type(const struct state *s); /* "sqlite", "redis" */
 int state_probe(struct state *s, struct err *err);
 
 /* --- uploads --- */
 
 /* Insert ${u} (id, kind, length, created_at and strings; status open, offset 0) with ${msgs}. */
-int state_upload_create(struct state *s, const struct upload *u, const struct outbox_list *msgs,
-	struct err *err);
+int state_upload_create(
+	struct state *s, const struct upload *u, const struct outbox_list *msgs, struct err *err);
 /* Read one upload; the caller frees it with upload_free. STATE_OK, STATE_NOT_FOUND, STATE_ERROR. */
-enum state_result state_upload_get(struct state *s, const char *id, struct upload *out, struct err *err);
+enum state_result state_upload_get(
+	struct state *s, const char *id, struct upload *out, struct err *err);
 
 struct upload_change {
 	const char *id;
-	uint64_t fence;     /* of the caller's lock; a smaller one than was seen before is a conflict */
-	int64_t from;       /* the offset the caller believes */
-	int64_t to;         /* new offset (smaller than `from` only to repair) */
-	int64_t length;     /* declare the length, or UPLOAD_LENGTH_UNKNOWN to leave it as it is */
-	const char *token;  /* storage token for `to`; NULL leaves it */
-	bool unverified;    /* new value */
+	uint64_t fence; /* of the caller's lock; a smaller one than was seen before is a conflict */
+	int64_t from;   /* the offset the caller believes */
+	int64_t to;     /* new offset (smaller than `from` only to repair) */
+	int64_t length; /* declare the length, or UPLOAD_LENGTH_UNKNOWN to leave it as it is */
+	const char *token; /* storage token for `to`; NULL leaves it */
+	bool unverified;   /* new value */
 	int64_t now;
 };
-/* Compare-and-set of the offset of an open upload. STATE_CONFLICT when offset, fence or status differ. */
-enum state_result state_upload_advance(struct state *s, const struct upload_change *c,
-	struct err *err);
+/* Compare-and-set of the offset of an open upload. STATE_CONFLICT when offset, fence or status
+ * differ. */
+enum state_result state_upload_advance(
+	struct state *s, const struct upload_change *c, struct err *err);
 /*
  * The last byte: advance as above to `to` == length, mark complete, insert one pending delivery per
  * entry of ${targets} (due at ${c}->now) and ${msgs}. All or nothing, once: completing a complete
  * upload is STATE_CONFLICT. Wakes state_wait.
  */
 enum state_result state_upload_complete(struct state *s, const struct upload_change *c,
-	const char *const *targets, size_t ntargets, const struct outbox_list *msgs, struct err *err);
+	const char *const *targets, size_t ntargets, const struct outbox_list *msgs,
+	struct err *err);
 /*
  * Make a tombstone of it: ${status} EXPIRED (only if still open, or a partial, and touched_at <=
  * ${touched_before}), TERMINATED (STATE_CONFLICT while deliveries are pending) or RETIRED (only if
- * delivered and no delivery is pending). Its data are to be removed: see state_upload_scan_removable.
+ * delivered and no delivery is pending). Its data are to be removed: see
+ * state_upload_scan_removable.
  */
 enum state_result state_upload_end(struct state *s, const char *id, enum upload_status status,
 	int64_t touched_before, int64_t now, const struct outbox_list *msgs, struct err *err);
@@ -146,15 +154,16 @@ int state_upload_removed(struct state *s, const char *id, struct err *err);
  * Forget tombstones (not RETIRED ones) ended before ${before} whose data are gone, with their
  * deliveries, at most ${limit}. Messages about them stay.
  */
-int state_upload_purge(struct state *s, int64_t before, int limit, int *purged_out, struct err *err);
+int state_upload_purge(
+	struct state *s, int64_t before, int limit, int *purged_out, struct err *err);
 
 /* Up to ${max} ids into ${ids}; cost follows the number found. Returns the count or -1. */
 /* Open uploads, and complete partials, last touched at or before ${cutoff}, oldest first. */
-int state_upload_scan_stale(struct state *s, int64_t cutoff, char (*ids)[UUID_SIZE], int max,
-	struct err *err);
+int state_upload_scan_stale(
+	struct state *s, int64_t cutoff, char (*ids)[UUID_SIZE], int max, struct err *err);
 /* Complete uploads all of whose deliveries (one at least) were done at or before ${cutoff}. */
-int state_upload_scan_delivered(struct state *s, int64_t cutoff, char (*ids)[UUID_SIZE], int max,
-	struct err *err);
+int state_upload_scan_delivered(
+	struct state *s, int64_t cutoff, char (*ids)[UUID_SIZE], int max, struct err *err);
 /* Tombstones whose data are still to be removed. */
 int state_upload_scan_removable(struct state *s, char (*ids)[UUID_SIZE], int max, struct err *err);
 
@@ -180,9 +189,9 @@ struct delivery_end {
 	const char *owner;           /* of the lease; another one's is STATE_CONFLICT */
 	enum delivery_status status; /* DONE, FAILED, or PENDING for another try at due_at */
 	int64_t due_at;
-	const char *location;        /* DONE */
-	const char *issues;          /* JSON array, all failed tries so far; NULL when none */
-	bool count_attempt;          /* PENDING: attempt + 1 (as FAILED), or given back unharmed */
+	const char *location; /* DONE */
+	const char *issues;   /* JSON array, all failed tries so far; NULL when none */
+	bool count_attempt;   /* PENDING: attempt + 1 (as FAILED), or given back unharmed */
 	int64_t now;
 };
 /* End the lease with an outcome, together with ${msgs}. */
@@ -190,20 +199,19 @@ enum state_result state_delivery_end(struct state *s, const struct delivery_end 
 	const struct outbox_list *msgs, struct err *err);
 /*
  * Queue (again) the delivery of a complete upload to ${target}: made when missing, set to pending
- * with attempt 0 and no issues when done or failed, left alone (and ${msgs} not added) when pending.
- * Wakes state_wait.
- * STATE_NOT_FOUND: no such upload; STATE_CONFLICT: it is not complete.
+ * with attempt 0 and no issues when done or failed, left alone (and ${msgs} not added) when
+ * pending. Wakes state_wait. STATE_NOT_FOUND: no such upload; STATE_CONFLICT: it is not complete.
  */
 enum state_result state_delivery_queue(struct state *s, const char *upload_id, const char *target,
 	int64_t now, const struct outbox_list *msgs, struct err *err);
 /* Return -1 to stop; the listing then returns 0. ${d} is only valid during the call. */
 typedef int state_delivery_fn(void *arg, const struct delivery *d);
 /* The deliveries of one upload, in the order they were made. */
-int state_delivery_of_upload(struct state *s, const char *upload_id, state_delivery_fn *fn, void *arg,
-	struct err *err);
+int state_delivery_of_upload(
+	struct state *s, const char *upload_id, state_delivery_fn *fn, void *arg, struct err *err);
 /* All pending and failed deliveries that match ${f} (may be NULL), oldest first. */
-int state_delivery_unfinished(struct state *s, const struct delivery_filter *f, state_delivery_fn *fn,
-	void *arg, struct err *err);
+int state_delivery_unfinished(struct state *s, const struct delivery_filter *f,
+	state_delivery_fn *fn, void *arg, struct err *err);
 /*
  * Sleep until a delivery may be due: one was queued by any process, a due time or lease end is
  * reached, or ${timeout_ms} is over. Readable ${stop_fd} (or -1) ends it early. No polling.
@@ -216,9 +224,9 @@ int state_outbox_add(struct state *s, const struct outbox_list *msgs, struct err
 /* Return -1 to leave the rest, which then stays leased. ${m} is only valid during the call. */
 typedef int state_outbox_fn(void *arg, const struct outbox_message *m);
 /*
- * Take up to ${max} messages of ${sink} due at ${now}, oldest first and only the first unsent of each
- * upload and sink onward (order per upload is kept), and push their due time ${lease_ms} ahead so that
- * no other sweep takes them meanwhile. ${fn} is called after the transaction.
+ * Take up to ${max} messages of ${sink} due at ${now}, oldest first and only the first unsent of
+ * each upload and sink onward (order per upload is kept), and push their due time ${lease_ms} ahead
+ * so that no other sweep takes them meanwhile. ${fn} is called after the transaction.
  */
 int state_outbox_take(struct state *s, const char *sink, int64_t now, int64_t lease_ms, int max,
 	state_outbox_fn *fn, void *arg, struct err *err);
@@ -238,10 +246,10 @@ struct state_counts { /* each from an index of the work at hand, not of all uplo
 int state_counts(struct state *s, int64_t now, struct state_counts *out, struct err *err);
 
 /* Shared key-values with an end of life (wall clock), for what processes must agree on. */
-enum state_result state_kv_get(struct state *s, const char *key, int64_t now, struct buf *out,
-	struct err *err);
-int state_kv_set(struct state *s, const char *key, const char *value, size_t len, int64_t expires_at,
-	struct err *err);
+enum state_result state_kv_get(
+	struct state *s, const char *key, int64_t now, struct buf *out, struct err *err);
+int state_kv_set(struct state *s, const char *key, const char *value, size_t len,
+	int64_t expires_at, struct err *err);
 /* Set only when absent or expired; STATE_CONFLICT when present. For throttles and elections. */
 enum state_result state_kv_add(struct state *s, const char *key, const char *value, size_t len,
 	int64_t now, int64_t expires_at, struct err *err);

@@ -12,8 +12,8 @@
 struct gather_pool;
 
 struct gather_pool *gather_pool_new(void);
-void gather_pool_free(struct gather_pool *p);	       /* every buffer must be back; NULL is fine */
-char *gather_take(struct gather_pool *p);	       /* GATHER_SIZE bytes */
+void gather_pool_free(struct gather_pool *p);          /* every buffer must be back; NULL is fine */
+char *gather_take(struct gather_pool *p);              /* GATHER_SIZE bytes */
 void gather_give(struct gather_pool *p, char *buffer); /* NULL is fine */
 
 #endif

@@ -31,14 +31,14 @@ struct receive {
 	struct blob_writer *writer; /* NULL until the first write */
 	struct buf key;
 	struct digest *digest; /* NULL without Upload-Checksum */
-	char *gather;	       /* held while data flow */
-	size_t fill;	       /* bytes in it */
-	int64_t limit;	       /* the upload may not grow beyond */
-	int64_t stored;	       /* offset after the last byte given to storage */
+	char *gather;          /* held while data flow */
+	size_t fill;           /* bytes in it */
+	int64_t limit;         /* the upload may not grow beyond */
+	int64_t stored;        /* offset after the last byte given to storage */
 	int64_t commit_ms;     /* monotonic time of the last commit */
 	int64_t progress_ms;   /* and of the last progress report */
 	int64_t wanted_ms;     /* a newcomer was first seen, 0: none */
-	bool timed_out;	       /* the sender was silent for DEX_BODY_TIMEOUT */
+	bool timed_out;        /* the sender was silent for DEX_BODY_TIMEOUT */
 };
 
 static int commit(struct receive *rc, int64_t to, struct err *err)
@@ -320,7 +320,7 @@ static int check_chunk(
 				(unsigned long long)max);
 		length = c->length;
 	}
-	int64_t room = (length != UPLOAD_LENGTH_UNKNOWN	    ? length
+	int64_t room = (length != UPLOAD_LENGTH_UNKNOWN     ? length
 			       : max > 0 && max < INT64_MAX ? (int64_t)max
 							    : INT64_MAX) -
 		       up->offset;
@@ -354,7 +354,7 @@ int upload_receive(struct app *a, struct upload_hold *h, const struct upload_chu
 	int64_t length = c->length != UPLOAD_LENGTH_UNKNOWN ? c->length : up->length;
 	uint64_t max = a->config->max_size;
 	r.limit = length != UPLOAD_LENGTH_UNKNOWN ? length
-		  : max > 0 && max < INT64_MAX	  ? (int64_t)max
+		  : max > 0 && max < INT64_MAX    ? (int64_t)max
 						  : INT64_MAX;
 	buf_init(&r.key, BLOB_KEY_MAX);
 	if (app_upload_key(a, up->id, &r.key) < 0) {

@@ -71,7 +71,8 @@ static enum state_result complete(
 	return r;
 }
 
-/* An upload without bytes is an object without bytes, so that a delivery finds it like any other. */
+/* An upload without bytes is an object without bytes, so that a delivery finds it like any other.
+ */
 static int store_empty(struct app *a, const struct upload *up, struct err *err)
 {
 	struct blob_writer *w = NULL;

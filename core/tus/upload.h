@@ -29,16 +29,16 @@ struct upload_hold {
 	struct lock *lock;
 };
 
-struct upload_request {		     /* what a creation asks for */
-	int64_t length;		     /* UPLOAD_LENGTH_UNKNOWN when deferred; ignored for a final */
+struct upload_request {              /* what a creation asks for */
+	int64_t length;              /* UPLOAD_LENGTH_UNKNOWN when deferred; ignored for a final */
 	const char *metadata_header; /* as received, or NULL */
-	const json_t *metadata;	     /* parsed, never NULL */
+	const json_t *metadata;      /* parsed, never NULL */
 	const char *concat_header;   /* as received, or NULL */
 	const struct headers_concat *concat;
 	const char *owner; /* or NULL */
 };
 struct upload_rejection { /* a manifest that was refused: ERR_INVALID with this filled */
-	json_t *body;	  /* {"upload_id":…,"validation_errors":[…]}; NULL otherwise; owned */
+	json_t *body;     /* {"upload_id":…,"validation_errors":[…]}; NULL otherwise; owned */
 };
 
 /*
@@ -75,9 +75,9 @@ struct body_source {
 	int64_t length; /* declared bytes, -1 when unknown (chunked) */
 };
 
-struct upload_chunk {				 /* one PATCH, or the body of a creation */
-	int64_t offset;				 /* as the client said */
-	int64_t length;				 /* declared now, or UPLOAD_LENGTH_UNKNOWN */
+struct upload_chunk {                            /* one PATCH, or the body of a creation */
+	int64_t offset;                          /* as the client said */
+	int64_t length;                          /* declared now, or UPLOAD_LENGTH_UNKNOWN */
 	const struct headers_checksum *checksum; /* or NULL */
 	struct body_source *body;
 };

@@ -30,9 +30,9 @@ enum blob_fault_op {
 /* Zero means "not". Bytes are those appended since the plan was set. */
 struct blob_fault_plan {
 	unsigned nth[BLOB_FAULT_OPS]; /* call number so and so of that kind fails, from 1 */
-	enum err_code code;	      /* with this error; ERR_NONE: ERR_IO */
-	size_t short_write;	      /* an append that fails stores so many of its bytes first */
-	uint64_t space;		      /* room for so many bytes, then ERR_NO_SPACE */
+	enum err_code code;           /* with this error; ERR_NONE: ERR_IO */
+	size_t short_write;           /* an append that fails stores so many of its bytes first */
+	uint64_t space;               /* room for so many bytes, then ERR_NO_SPACE */
 	uint64_t dead_after; /* after so many bytes every call fails with ERR_UNAVAILABLE */
 };
 

@@ -19,7 +19,7 @@ struct blob_world_row;
 struct blob_world {
 	const struct blob_world_row *row;
 	char *dir;
-	struct blob_store *s;	  /* called "one" */
+	struct blob_store *s;     /* called "one" */
 	struct blob_store *other; /* "two", of the same kind */
 	struct err err;
 };

@@ -25,11 +25,11 @@ struct http_memory {
 		size_t len;
 	} pieces[HTTP_MEMORY_PIECES];
 	size_t npieces;
-	size_t next;	  /* piece to be read; after the last one: BODY_END */
-	size_t reads;	  /* calls of read */
-	size_t writes;	  /* calls of write */
+	size_t next;      /* piece to be read; after the last one: BODY_END */
+	size_t reads;     /* calls of read */
+	size_t writes;    /* calls of write */
 	bool client_gone; /* write fails */
-	struct buf out;	  /* head and body as written */
+	struct buf out;   /* head and body as written */
 	struct buf found; /* of http_memory_header */
 };
 
