@@ -210,8 +210,8 @@ static void record_missing(struct manifest_configs *c, const char *name, int64_t
 {
 	pthread_mutex_lock(&c->mutex);
 	struct entry *e = find_or_add(c, name, true);
-	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the reference is the entry's own. */
 	manifest_config_unref(e->good);
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not follow the reference count. */
 	free(e->problem);
 	e->good = NULL;
 	e->problem = NULL;
