@@ -75,6 +75,10 @@ $(B)/tests/%: $(B)/tests/%.o $(TESTLIB) $(FCGI_LIB) $(LIB)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lfcgi -lcmocka
 
+$(B)/bench/%: $(B)/tests/bench/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
 # Fuzz targets as plain programs that replay their corpus; `make fuzz` builds them for libFuzzer.
 $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(FCGI_LIB) $(LIB)
 	@mkdir -p $(@D)
@@ -104,8 +108,8 @@ test: ## install what tests need and run every test
 .PHONY: bench
 bench: ## measure against nginx and @tus/server, side by side, as ratios
 	@deploy/install-packages.sh build run test
-	@$(MAKE) --no-print-directory all
-	@tests/bench/run.sh
+	@$(MAKE) --no-print-directory all $(B)/bench/load
+	@DEX_BIN='$(B)' tests/bench/run.sh
 
 C_FILES = $(shell git ls-files '*.c' '*.h')
 .PHONY: lint

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -56,6 +57,7 @@ struct worker {
 struct request {
 	struct server *server;
 	FCGX_Request fcgi;
+	size_t queued; /* bytes that the socket is known to hold at least */
 };
 
 /* --- the reader's buffer --- */
@@ -84,6 +86,15 @@ struct reader {
 #define PADDING_MAX 255
 
 /*
+ * Bytes that the fill procedure needs so as not to block: one of content; or what ends this record,
+ * a header, and one byte.
+ */
+static size_t needed(const struct reader *rd)
+{
+	return rd->content_left > 0 ? 1 : (size_t)rd->padding_left + RECORD_HEADER + 1;
+}
+
+/*
  * Whether the fill procedure can give an answer (content, end, error) from what it holds and what
  * the socket holds now, so that it does not block. The socket's bytes are looked at, not taken.
  */
@@ -93,8 +104,7 @@ static bool can_fill(const FCGX_Stream *in, int fd)
 	unsigned char next[PADDING_MAX + RECORD_HEADER + 1];
 	size_t held = (size_t)(rd->end - in->rdNext);
 	size_t padding = rd->content_left > 0 ? 0 : (size_t)rd->padding_left;
-	/* One byte of content; or what ends this record, a header, and one byte. */
-	size_t want = rd->content_left > 0 ? 1 : padding + RECORD_HEADER + 1;
+	size_t want = needed(rd);
 	size_t have = held < want ? held : want;
 
 	memcpy(next, in->rdNext, have);
@@ -155,6 +165,30 @@ static enum body_result wait_to_fill(struct request *q, int64_t timeout_ms, int 
 	}
 }
 
+/*
+ * As can_fill where the bytes at hand are plenty: the socket is asked now and then how much it
+ * holds, not before each of the many small reads of a body that flows.
+ */
+static bool has_plenty(struct request *q)
+{
+	const FCGX_Stream *in = q->fcgi.in;
+	const struct reader *rd = in->data;
+	size_t held = (size_t)(rd->end - in->rdNext);
+	size_t want = needed(rd);
+	int queued;
+
+	if (held >= want)
+		return true;
+	if (q->queued < want - held && ioctl(q->fcgi.ipcFd, FIONREAD, &queued) == 0 && queued > 0)
+		q->queued = (size_t)queued;
+	if (q->queued < want - held)
+		return false;
+	/* One read may end in the middle of a header, then there is a second one. */
+	size_t taken = 2 * (size_t)rd->size;
+	q->queued = q->queued > taken ? q->queued - taken : 0;
+	return true;
+}
+
 static enum body_result io_read(
 	void *arg, int64_t timeout_ms, int wake_fd, const void **data, size_t *len)
 {
@@ -167,9 +201,12 @@ static enum body_result io_read(
 			return FCGX_GetError(in) ? BODY_GONE : BODY_END;
 		if (in->rdNext < in->stop)
 			break;
-		enum body_result result = wait_to_fill(q, timeout_ms, wake_fd);
-		if (result != BODY_DATA)
-			return result;
+		bool stop = atomic_load(&q->server->stop);
+		if (stop || !has_plenty(q)) {
+			enum body_result result = wait_to_fill(q, timeout_ms, wake_fd);
+			if (result != BODY_DATA)
+				return result;
+		}
 		in->fillBuffProc(in);
 	}
 	*data = in->rdNext;
@@ -240,6 +277,7 @@ static void *work(void *arg)
 			/* Best effort: without it only a stuck web server would hold the thread. */
 			(void)setsockopt(q.fcgi.ipcFd, SOL_SOCKET, SO_SNDTIMEO, &send_timeout,
 				sizeof(send_timeout));
+			q.queued = 0;
 			http_serve(w->server->app, &fastcgi_io, &q, drain_of(&q));
 			FCGX_Finish_r(&q.fcgi);
 		}
