@@ -506,6 +506,15 @@ bool serve_fastcgi_possible(void)
 	       listening != 0;
 }
 
+void serve_fastcgi_restrain_heap(char **argv)
+{
+	if (getenv("GLIBC_TUNABLES"))
+		return;
+	if (setenv("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0", 0) == 0)
+		execv("/proc/self/exe", argv);
+	/* Where it could not be done, more memory is used, nothing worse. */
+}
+
 int serve_fastcgi_init(struct err *err)
 {
 	struct rlimit files;
