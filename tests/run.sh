@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Run every test and count. The last line is "N passed, N failed" (", N skipped" when there are any);
-# the exit status is 1 when something failed. One line per suite; what failed shows its output.
+# Run every test and count. The last line is "N passed, N failed" (", N skipped" if any were); the exit
+# status is 1 when something failed. One line per suite; what failed shows its output.
 #
 #   tests/run.sh [SUITE...]   only these: unit fuzz check e2e valgrind tsan
 #
 # DEX_TEST_BUILD (build): where to build; other variables: tests/e2e/run.py --help.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 root=$PWD
 out=${DEX_TEST_BUILD:-build}
 asan=$out/asan debug=$out/debug tsan=$out/tsan
@@ -122,10 +122,14 @@ check_suite() {
   done
 }
 
+# valgrind 3.19 knows neither openat2 nor limits of file sizes, which these two test.
+beyond_valgrind=' unit_fsio contract_blob_file '
+
 valgrind_suite() {
   local program
   for program in "$debug"/tests/unit_* "$debug"/tests/contract_*; do
     is_program "$program" || continue
+    [[ $beyond_valgrind != *" $(basename "$program") "* ]] || continue
     run_one "valgrind $(basename "$program")" timeout 600 valgrind -q --error-exitcode=99 \
       --leak-check=full --errors-for-leak-kinds=definite --child-silent-after-fork=yes "$program"
   done

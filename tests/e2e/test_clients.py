@@ -59,7 +59,8 @@ def python(stack, mode, data, m):
     venv = f"{_build()}/venv"
     install(
         "tuspy", f"{SOURCE}/requirements.txt",
-        f"/usr/bin/python3 -m venv '{venv}' && '{venv}/bin/pip' -q install -r '{SOURCE}/requirements.txt'",
+        f"/usr/bin/python3 -m venv '{venv}' &&"
+        f" '{venv}/bin/pip' -q install -r '{SOURCE}/requirements.txt'",
     )  # fmt: skip
     return run_client([f"{venv}/bin/python", f"{SOURCE}/client.py"], mode, stack, data, m)
 

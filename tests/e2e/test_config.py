@@ -10,7 +10,9 @@ from lib import servers
 def test_check_config(stack):
     r = stack.check("--check-config")
     assert r.returncode == 0, r
-    lines = dict(line.split("=", 1) for line in r.stdout.splitlines() if re.match(r"[A-Z0-9_]+=", line))
+    lines = dict(
+        line.split("=", 1) for line in r.stdout.splitlines() if re.match(r"[A-Z0-9_]+=", line)
+    )
     assert lines.get("LOCAL_FOLDER_UPLOADS_TUS", "").strip("\"'") == stack.data, r.stdout
 
 
@@ -63,7 +65,9 @@ def test_delivery_file_problems_name_the_line(stack):
     )
     r = stack.check("--check-config", DEX_DELIVERY_CONFIG_FILE=bad)
     assert r.returncode != 0 and re.search(r"bad\.yml:8", r.stdout + r.stderr), r
-    servers.write(bad, "version: 1.0\ntargets:\n  a: {name: a, type: file, path: $NOT_SET_ANYWHERE}\n")
+    servers.write(
+        bad, "version: 1.0\ntargets:\n  a: {name: a, type: file, path: $NOT_SET_ANYWHERE}\n"
+    )
     r = stack.check("--check-config", DEX_DELIVERY_CONFIG_FILE=bad)
     assert r.returncode != 0 and "NOT_SET_ANYWHERE" in r.stdout + r.stderr, r
     servers.write(
@@ -110,7 +114,12 @@ def test_appconf_spellings(stack):
     lines = "".join(f'export {k}="{v}"\n' for k, v in stack.settings.items())
     servers.write(conf, "# a comment\n\n" + lines + "DEX_THREADS=many\n")
     nothing = {k: None for k in stack.settings}
-    for args in (("--appconf", conf), ("-appconf", conf), (f"-appconf={conf}",), (f"--appconf={conf}",)):
+    for args in (
+        ("--appconf", conf),
+        ("-appconf", conf),
+        (f"-appconf={conf}",),
+        (f"--appconf={conf}",),
+    ):
         r = stack.check("--check-config", *args, **nothing)
         assert r.returncode != 0 and "DEX_THREADS" in r.stdout + r.stderr, (args, r)
         # What the environment says wins.

@@ -61,7 +61,9 @@ def test_silent_when_there_is_nothing_to_do(stack):
 
 
 def test_a_stream_without_a_group_goes_nowhere(start):
-    config = "version: 1.0\ntargets:\n  edav: {name: edav, type: file, path: ./x}\nrouting_groups: []\n"
+    config = (
+        "version: 1.0\ntargets:\n  edav: {name: edav, type: file, path: ./x}\nrouting_groups: []\n"
+    )
     s = start(config=config)
     path = s.tus.upload(b"abc")
     s.deliver_all()
@@ -79,7 +81,9 @@ def test_colliding_names_never_overwrite(stack):
     got = stack.delivered("edav")
     base = "pulsenet/localsequencefile/same"
     pair = {got[f"{base}.fastq"]} | {
-        v for k, v in got.items() if k in (f"{base}_{upload_id(a)}.fastq", f"{base}_{upload_id(b)}.fastq")
+        v
+        for k, v in got.items()
+        if k in (f"{base}_{upload_id(a)}.fastq", f"{base}_{upload_id(b)}.fastq")
     }
     assert pair == {first, second}, list(got)
     locations = {stack.info(p)["deliveries"][0]["location"] for p in (a, b)}
@@ -89,7 +93,9 @@ def test_colliding_names_never_overwrite(stack):
 def test_an_upload_delivered_again_replaces_itself(stack):
     path = stack.tus.upload(b"abc", manifest("pulsenet", "localsequencefile", "again.fastq"))
     stack.deliver_all()
-    r = stack.request("POST", f"/route/{upload_id(path)}", body=b'{"target":"edav","source":"upload"}')
+    r = stack.request(
+        "POST", f"/route/{upload_id(path)}", body=b'{"target":"edav","source":"upload"}'
+    )
     expect(r, 200)
     assert r.text.strip() == upload_id(path), r
     stack.deliver_all()

@@ -22,7 +22,9 @@ def small_disk(size="8m"):
     if os.geteuid() != 0:
         raise Skip("mounting a small file system needs root")
     d = tempfile.mkdtemp(prefix="dex-e2e-disk-")
-    r = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", d], capture_output=True)
+    r = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", d], capture_output=True
+    )
     if r.returncode != 0:
         os.rmdir(d)
         raise Skip("no file system can be mounted here")
@@ -78,7 +80,7 @@ def test_disk_full(start):
 
 
 def test_disk_full_under_everything(start):
-    """State, reports and data on one full disk: errors, no crash, and it goes on after room is made."""
+    """State, reports and data on one full disk: errors, no crash, and it goes on with room."""
     with small_disk("32m") as disk:
         s = start(settings={"LOCAL_FOLDER_UPLOADS_TUS": disk})
         s.data = disk
@@ -141,12 +143,16 @@ def test_state_locked_by_another_process(start):
         assert r.get("Retry-After"), r
         assert time.monotonic() - began < 60
         expect(s.get("/version"), 200)
-    offset = proc.until(lambda: s.tus.head(path).get("Upload-Offset"), "the store is free again", 10)
+    offset = proc.until(
+        lambda: s.tus.head(path).get("Upload-Offset"), "the store is free again", 10
+    )
     assert int(offset) >= 3
     if int(offset) < 10:
         expect(s.tus.patch(path, int(offset), b"abcdefghij"[int(offset) :]), 204)
     assert s.stored(path) == b"abcdefghij"
-    assert [x for x in s.logs().splitlines() if "level=warn" in x or "level=error" in x], "not logged"
+    assert [
+        x for x in s.logs().splitlines() if "level=warn" in x or "level=error" in x
+    ], "not logged"
 
 
 def test_state_locked_for_a_moment(start):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything beside the tus paths: /, /info, /route, /health, /version, /metrics; CORS; other methods."""
+"""Everything beside the tus paths: /, /info, /route, /health, /version, /metrics; CORS."""
 
 import json
 import os
@@ -90,7 +90,15 @@ def test_info_of_an_unknown_upload(stack):
 def test_route(stack):
     path = stack.tus.upload(b"abc")
     uid = upload_id(path)
-    for body in (b"", b"no json", b"[]", b"{}", b'{"target":5}', b'{"target":"nowhere"}', b'{"target":"ncird"}'):
+    for body in (
+        b"",
+        b"no json",
+        b"[]",
+        b"{}",
+        b'{"target":5}',
+        b'{"target":"nowhere"}',
+        b'{"target":"ncird"}',
+    ):
         expect(stack.request("POST", f"/route/{uid}", body=body), 400)
     expect(stack.get(f"/route/{uid}"), 400)
     good = b'{"target":"edav"}'
@@ -112,12 +120,25 @@ def test_route_of_a_large_body(stack):
 
 
 def test_unknown_paths(stack):
-    for path in ("/nothing", "/info", "/info/", "/filesx", "/health/x", "/favicon.ico", "/status/x"):
+    for path in (
+        "/nothing",
+        "/info",
+        "/info/",
+        "/filesx",
+        "/health/x",
+        "/favicon.ico",
+        "/status/x",
+    ):
         expect(stack.get(path), 404)
 
 
 def test_wrong_methods(stack):
-    for path, method in (("/health", "POST"), ("/version", "DELETE"), ("/", "PUT"), ("/metrics", "PATCH")):
+    for path, method in (
+        ("/health", "POST"),
+        ("/version", "DELETE"),
+        ("/", "PUT"),
+        ("/metrics", "PATCH"),
+    ):
         r = expect(stack.request(method, path, body=b""), 405)
         assert "GET" in r.tokens("Allow"), r
 
@@ -218,16 +239,20 @@ def test_metrics_label_values_are_bounded(start, server):
         return
     s = start()
     for n in range(30):
-        s.tus.create(1, manifest(sender_id=f"sender-{n}\n\"\\"))
+        s.tus.create(1, manifest(sender_id=f'sender-{n}\n"\\'))
     Metrics(s.get("/metrics").text)
 
 
 def test_cors_of_named_origins(start):
     s = start(settings={"DEX_CORS_ORIGINS": "https://a.example,https://b.example"})
-    r = s.tus.options(headers={"Origin": "https://b.example", "Access-Control-Request-Method": "POST"})
+    r = s.tus.options(
+        headers={"Origin": "https://b.example", "Access-Control-Request-Method": "POST"}
+    )
     expect(r, (200, 204), Access_Control_Allow_Origin="https://b.example")
     assert "origin" in [v.lower() for v in r.tokens("Vary")], r
-    r = s.tus.options(headers={"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"})
+    r = s.tus.options(
+        headers={"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
+    )
     expect(r, (200, 204), Access_Control_Allow_Origin=None)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Broken, stalled and contested requests: what arrived stays, newcomers go on, refusals come early."""
+"""Broken, stalled, contested requests: what arrived stays, newcomers go on, refusals come early."""
 
 import socket
 import threading
@@ -18,7 +18,9 @@ def stalled_patch(stack, path, data, total):
     """A PATCH of which ${data} has been stored and whose client then says nothing."""
     c = stack.tus.start_patch(path, 0, total)
     c.send(data)
-    proc.until(lambda: stack.stored(path) == data, "what was sent is stored while the client waits", 5)
+    proc.until(
+        lambda: stack.stored(path) == data, "what was sent is stored while the client waits", 5
+    )
     return c
 
 
@@ -195,15 +197,17 @@ def test_423_when_the_lock_stays_busy(start, server):
     assert int(offset) > 0
 
 
-# mod_cgid hands the answer on only after it has passed the whole body to the program, and loses it when
-# the program ends before that: a refusal cannot be early there, and a large body costs the answer.
+# mod_cgid hands the answer on only after it has passed the whole body to the program, and loses it
+# when the program ends before that: a refusal cannot be early there, and a large body costs it.
 BODY = {"nginx": GIB, "apache": GIB, "cgi": 32 << 20}
 
 
 def early(stack, headers, status, path, method="PATCH"):
     """Send a large body until the refusal arrives; how much had been sent by then."""
     size = BODY[stack.server]
-    with stack.tus.conn(method, path, {"Content-Length": str(size), "Content-Type": OCT, **headers}) as c:
+    with stack.tus.conn(
+        method, path, {"Content-Length": str(size), "Content-Type": OCT, **headers}
+    ) as c:
         c.timeout(20)
         block = b"\0" * 65536
         sent = 0
@@ -325,7 +329,12 @@ def test_too_many_uploads_at_once(start, server):
 
 
 def test_garbage_does_not_end_the_service(stack):
-    for bad in (b"\0" * 100, b"GET\r\n\r\n", b"PATCH /files HTTP/1.1\r\n\r\n", b"\x16\x03\x01" + b"x" * 50):
+    for bad in (
+        b"\0" * 100,
+        b"GET\r\n\r\n",
+        b"PATCH /files HTTP/1.1\r\n\r\n",
+        b"\x16\x03\x01" + b"x" * 50,
+    ):
         with http.Conn(stack.addr, 5) as c:
             c.send(bad)
             c.fin()

@@ -15,7 +15,7 @@ CLIENTS = 12
 
 
 class Sender(threading.Thread):
-    """Does what senders do until the time is over; keeps what it has finished, and what went wrong."""
+    """Does what senders do until the time is over; keeps what it finished and what went wrong."""
 
     def __init__(self, stack, end, seed):
         super().__init__()
@@ -46,7 +46,9 @@ class Sender(threading.Thread):
 
     def chunks(self, t):
         data = self.some()
-        self.finished[t.upload(data, self.some_manifest(), chunk=self.rng.randrange(20_000, 90_000))] = data
+        self.finished[
+            t.upload(data, self.some_manifest(), chunk=self.rng.randrange(20_000, 90_000))
+        ] = data
 
     def broken(self, t):
         data = self.some()

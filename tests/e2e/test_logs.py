@@ -25,11 +25,19 @@ def test_one_line_a_request(stack):
     path = stack.tus.new(3)
     stack.tus.patch(path, 0, b"abc")
     stack.tus.head(path)
-    new = proc.until(lambda: requests(stack)[before:][2:] and requests(stack)[before:], "three lines")
+    new = proc.until(
+        lambda: requests(stack)[before:][2:] and requests(stack)[before:], "three lines"
+    )
     assert len(new) == 3, new
     patch = [line for line in new if "method=PATCH" in line]
     assert len(patch) == 1, new
-    for field in ("status=204", f"upload_id={upload_id(path)}", "bytes_in=3", "duration_ms=", "remote=127.0.0.1"):
+    for field in (
+        "status=204",
+        f"upload_id={upload_id(path)}",
+        "bytes_in=3",
+        "duration_ms=",
+        "remote=127.0.0.1",
+    ):
         assert field in patch[0], patch[0]
     assert re.match(r"time=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z level=info ", patch[0]), patch[0]
 
@@ -45,7 +53,7 @@ def test_a_failure_is_logged_once(stack):
 def test_nothing_is_forged(stack):
     evil = 'x" level=error msg="forged\nlevel=error msg=forged2 \x1b[31m'
     stack.tus.create(1, manifest(sender_id=evil), headers={"X-Request-ID": 'a"b\tc'})
-    stack.get('/info/%0alevel=error%20msg=forged3')
+    stack.get("/info/%0alevel=error%20msg=forged3")
     stack.get("/version")
     proc.until(lambda: "path=/version" in lines(stack)[-1], "the last request is logged")
     for line in lines(stack):
@@ -55,7 +63,9 @@ def test_nothing_is_forged(stack):
 
 
 def test_tokens_are_not_logged(stack):
-    stack.tus.create(1, headers={"Authorization": "Bearer abc.secret-4711.def", "Cookie": "s=secret-4712"})
+    stack.tus.create(
+        1, headers={"Authorization": "Bearer abc.secret-4711.def", "Cookie": "s=secret-4712"}
+    )
     stack.get("/version?token=secret-4713")
     stack.get("/version")
     text = "\n".join(lines(stack))

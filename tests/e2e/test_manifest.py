@@ -15,7 +15,9 @@ def errors(stack, fields):
     assert r.get("Content-Type", "").startswith("application/json"), r
     assert r.get("Tus-Resumable") == "1.0.0" and r.get("Location") is None, r
     body = json.loads(r.body)
-    assert sorted(body) == ["upload_id", "validation_errors"] and UUID.match(body["upload_id"]), body
+    assert sorted(body) == ["upload_id", "validation_errors"] and UUID.match(
+        body["upload_id"]
+    ), body
     expect(stack.tus.head(f"{stack.tus.files}/{body['upload_id']}"), 404)
     return body["validation_errors"]
 
@@ -30,14 +32,22 @@ def test_every_stream_accepts_its_manifest(stack):
 def test_names_are_compared_in_lower_case(stack):
     path = stack.tus.new(5, manifest("pulsenet", "localsequencefile"))
     assert path
-    got = errors(stack, {**manifest("pulsenet", "localsequencefile"), "data_stream_route": "LocalSequenceFile"})
+    got = errors(
+        stack,
+        {**manifest("pulsenet", "localsequencefile"), "data_stream_route": "LocalSequenceFile"},
+    )
     # The configuration is found; its allowed values are compared as written.
-    assert got == ["validation failure", "data_stream_route had disallowed value LocalSequenceFile"], got
+    assert got == [
+        "validation failure",
+        "data_stream_route had disallowed value LocalSequenceFile",
+    ], got
 
 
 def test_missing_stream_keys(stack):
     assert errors(stack, manifest(data_stream_id=None))[-1] == "field data_stream_id was missing"
-    assert errors(stack, manifest(data_stream_route=None))[-1] == "field data_stream_route was missing"
+    assert (
+        errors(stack, manifest(data_stream_route=None))[-1] == "field data_stream_route was missing"
+    )
 
 
 def test_no_metadata_at_all(stack):
@@ -164,14 +174,21 @@ def test_a_changed_configuration_is_noticed(start):
     s = start(settings={})
     configs = f"{s.dir}/configs"
     os.mkdir(configs)
-    field = {"field_name": "colour", "required": True, "description": "x", "allowed_values": ["red"]}
+    field = {
+        "field_name": "colour",
+        "required": True,
+        "description": "x",
+        "allowed_values": ["red"],
+    }
     name = f"{configs}/paint_wall.json"
     write_config(name, [field])
     s2 = start(settings={"UPLOAD_CONFIG_PATH": configs, "PAINT_COLOUR": "green"})
     sent = {"data_stream_id": "paint", "data_stream_route": "wall", "colour": "blue"}
     assert errors(s2, sent)[-1] == "colour had disallowed value blue"
     write_config(name, [{**field, "allowed_values": ["red", "blue", "$PAINT_COLOUR"]}])
-    proc.until(lambda: s2.tus.create(5, sent).status == 201, "the new configuration is in force", 15, 0.2)
+    proc.until(
+        lambda: s2.tus.create(5, sent).status == 201, "the new configuration is in force", 15, 0.2
+    )
     expect(s2.tus.create(5, {**sent, "colour": "green"}), 201)
     # A broken version is logged, and the last good one stays.
     servers.write(name, "{broken")

@@ -106,7 +106,9 @@ def test_one_object_a_line(stack):
         assert text.endswith(b"\n") and text.count(b"\n") == 1, (action, text)
         assert stat.S_IMODE(os.stat(name).st_mode) == 0o640, oct(os.stat(name).st_mode)
     assert stat.S_IMODE(os.stat(stack.reports_dir).st_mode) == 0o750
-    assert not [n for n in os.listdir(stack.reports_dir) if n.startswith(".") or n.endswith("tmp")]
+    with os.scandir(stack.reports_dir) as found:
+        odd = [e.name for e in found if e.is_file() and not UUID.match(e.name[:36])]
+    assert not odd, f"neither report nor folder: {odd}"
 
 
 def test_file_ready_event(stack):

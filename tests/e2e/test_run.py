@@ -140,7 +140,7 @@ def test_sigterm_while_bytes_flow(d, make):
 
 
 def stored(run, path):
-    for at, _, names in os.walk(f"{run.dir}/uploads"):
+    for at, _, names in os.walk(f"{run.dir}/uploads/tus-prefix"):
         if upload_id(path) in names:
             with open(os.path.join(at, upload_id(path)), "rb") as f:
                 return f.read()
@@ -156,7 +156,12 @@ def test_the_printed_command_works(d, make):
     assert out.returncode == 0 and "201 Created" in out.stdout, out
 
     def delivered():
-        return [n for _, _, names in os.walk(f"{r.dir}/uploads/edav") for n in names if n.endswith(".csv")]
+        return [
+            n
+            for _, _, names in os.walk(f"{r.dir}/uploads/edav")
+            for n in names
+            if n.endswith(".csv")
+        ]
 
     proc.until(delivered, "dex-deliver --watch delivers it", 5)
     r.end()
@@ -238,7 +243,7 @@ def test_make_run(d, make):
     port, ui_port = proc.free_port(), proc.free_port()
     env = {k: v for k, v in os.environ.items() if not k.startswith("DEX_")}
     p = proc.Daemon(
-        ["make", "--no-print-directory", "run", f"SERVER_PORT={port}", f"UI_PORT={ui_port}", f"RUN_DIR={d}/run"],
+        ["make", "run", f"SERVER_PORT={port}", f"UI_PORT={ui_port}", f"RUN_DIR={d}/run"],
         f"{d}/out", servers.ROOT, env,
     )  # fmt: skip
 

@@ -178,7 +178,9 @@ def test_C21_head_has_the_length(stack):
 def test_C22_head_of_an_unknown_upload(stack):
     t = stack.tus
     for name in (UNKNOWN_ID, "x", "..%2f..%2fetc%2fpasswd", UNKNOWN_ID.upper(), UNKNOWN_ID + "x"):
-        expect(t.head(f"{t.files}/{name}"), (404, 400) if "%2f" in name else 404, Upload_Offset=None)
+        expect(
+            t.head(f"{t.files}/{name}"), (404, 400) if "%2f" in name else 404, Upload_Offset=None
+        )
 
 
 def test_C23_head_succeeds_with_200(stack):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tus 1.0.0, creation, creation-with-upload, deferred length: rows CR, CU and CD of the check-list."""
+"""tus 1.0.0, creation, creation-with-upload, deferred length: rows CR, CU, CD of the check-list."""
 
 import os
 
@@ -35,7 +35,9 @@ def test_CR2_creation(stack, server):
 
 def test_CR2_creation_with_a_closing_slash(stack):
     t = stack.tus
-    r = t.request("POST", t.files + "/", {"Upload-Length": "1", "Upload-Metadata": encode(manifest())}, b"")
+    r = t.request(
+        "POST", t.files + "/", {"Upload-Length": "1", "Upload-Metadata": encode(manifest())}, b""
+    )
     expect(r, 201)
 
 
@@ -134,7 +136,16 @@ def test_CR14_metadata_survives_completion(stack):
 
 def test_CR15_nothing_is_smuggled(stack):
     t = stack.tus
-    for name in ("a/b.csv", "../../etc/passwd", "..", ".", "a\\b", "a\r\nX-Evil: 1", "a\x01b", "x" * 256):
+    for name in (
+        "a/b.csv",
+        "../../etc/passwd",
+        "..",
+        ".",
+        "a\\b",
+        "a\r\nX-Evil: 1",
+        "a\x01b",
+        "x" * 256,
+    ):
         r = expect(t.create(1, manifest(filename=name)), 400)
         assert r.get("X-Evil") is None and "Location" not in dict(r.headers), r
     path = t.new(1, manifest(note='a\r\nSet-Cookie: x=1\n"quoted"'))
@@ -181,7 +192,9 @@ def test_CR19_a_trusted_proxy_is_believed(start):
     forwarded = {"X-Forwarded-Host": "up.example", "X-Forwarded-Proto": "https"}
     r = expect(s.tus.create(1, headers=forwarded), 201)
     assert r.get("Location").startswith(f"https://up.example{s.tus.files}/"), r
-    r = expect(s.tus.create(1, headers={"Forwarded": "for=192.0.2.1;host=up.example;proto=https"}), 201)
+    r = expect(
+        s.tus.create(1, headers={"Forwarded": "for=192.0.2.1;host=up.example;proto=https"}), 201
+    )
     assert r.get("Location").startswith(f"https://up.example{s.tus.files}/"), r
 
 
@@ -348,7 +361,9 @@ def test_CD10_the_length_alone_completes(stack):
 
 def test_CD11_the_extension_is_on(stack):
     r = stack.tus.create(headers=DEFER)
-    assert r.status == 201 and "creation-defer-length" in stack.tus.options().tokens("Tus-Extension")
+    assert r.status == 201 and "creation-defer-length" in stack.tus.options().tokens(
+        "Tus-Extension"
+    )
 
 
 def test_CD11_unknown_paths_are_404(stack):

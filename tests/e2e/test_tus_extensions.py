@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tus 1.0.0, expiration, checksum, termination, concatenation: rows E, K, T, N of the check-list."""
+"""tus 1.0.0, expiration, checksum, termination, concatenation: rows E, K, T, N."""
 
 import base64
 import email.utils
@@ -153,7 +153,15 @@ def test_K3_sha1_is_one(stack):
 def test_K4_a_malformed_checksum(stack):
     t = stack.tus
     path = t.new(5)
-    for value in ("sha1", "", "sha1 ", "sha1 not-base64!", "sha1 YWJj", "sha1  " + "A" * 28, "sha1,x"):
+    for value in (
+        "sha1",
+        "",
+        "sha1 ",
+        "sha1 not-base64!",
+        "sha1 YWJj",
+        "sha1  " + "A" * 28,
+        "sha1,x",
+    ):
         expect_error(t.patch(path, 0, b"abcde", {"Upload-Checksum": value}), 400)
     assert t.offset(path) == 0
 
@@ -164,7 +172,9 @@ def test_K5_right_sums(stack):
     for name in [n for n in names if n in hashlib.algorithms_available]:
         data = payload(150000)
         path = t.new(len(data))
-        expect(t.patch(path, 0, data[:70000], checksum(data[:70000], name)), 204, Upload_Offset=70000)
+        expect(
+            t.patch(path, 0, data[:70000], checksum(data[:70000], name)), 204, Upload_Offset=70000
+        )
         expect(t.patch(path, 70000, data[70000:], checksum(data[70000:], name)), 204)
         assert stack.stored(path) == data
 

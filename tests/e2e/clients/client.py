@@ -11,7 +11,9 @@ def main():
     mode, endpoint, path, metadata = sys.argv[1:]
     c = client.TusClient(endpoint)
     checksum = mode == "checksum"
-    up = c.uploader(path, chunk_size=100_000, metadata=json.loads(metadata), upload_checksum=checksum)
+    up = c.uploader(
+        path, chunk_size=100_000, metadata=json.loads(metadata), upload_checksum=checksum
+    )
     if mode == "resume":
         up.upload_chunk()
         up.upload_chunk()

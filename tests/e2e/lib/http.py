@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HTTP/1.1 on a raw socket: partial bodies, stalls, resets, chunks and wrong requests are all possible."""
+"""HTTP/1.1 on a raw socket: partial bodies, stalls, resets, chunks and wrong requests."""
 
 import socket
 import struct

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Processes, ports and waiting: nothing here sleeps to be right, everything polls with a deadline."""
+"""Processes, ports and waiting: nothing sleeps to be right, everything polls with a deadline."""
 
 import os
 import signal

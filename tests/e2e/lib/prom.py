@@ -4,7 +4,7 @@
 import re
 
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
-SAMPLE = re.compile(rf"({NAME})(?:\{{(.*)\}})? (\S+)\Z")
+SAMPLE = re.compile("(" + NAME + r")(?:\{(.*)\})? (\S+)\Z")
 LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\[\\"n])*)"(?:,|\Z)')
 
 
@@ -71,7 +71,8 @@ class Metrics:
     def get(self, name, **labels):
         """Sum of the samples that have these labels."""
         wanted = set(labels.items())
-        return sum(v for (n, pairs), v in self.samples.items() if n == name and wanted <= set(pairs))
+        found = [v for (n, p), v in self.samples.items() if n == name and wanted <= set(p)]
+        return sum(found)
 
     def has(self, name):
         return name in self.types

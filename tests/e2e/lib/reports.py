@@ -5,7 +5,8 @@ from .check import RFC3339, UUID
 
 ENVELOPE = [
     "report_schema_version", "upload_id", "sender_id", "data_stream_id", "data_stream_route",
-    "jurisdiction", "dex_ingest_datetime", "content_type", "disposition_type", "stage_info", "content",
+    "jurisdiction", "dex_ingest_datetime", "content_type", "disposition_type", "stage_info",
+    "content",
 ]  # fmt: skip
 STAGE = [
     "service", "action", "version", "status", "issues", "start_processing_time",

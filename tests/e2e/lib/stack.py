@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A whole installation in a temporary directory: web server, responders, dex-deliver. Stopped by pid."""
+"""A whole installation in a temporary directory: web server, responders, dex-deliver."""
 
 import glob
 import json
@@ -96,9 +96,11 @@ class Stack:
         return {
             "ASAN_OPTIONS": f"{log}:detect_leaks=1:abort_on_error=0",
             "UBSAN_OPTIONS": f"{log}:print_stacktrace=1",
-            "TSAN_OPTIONS": f"{log}:halt_on_error=0:suppressions={servers.ROOT}/tests/tsan.supp"
-            if os.path.exists(f"{servers.ROOT}/tests/tsan.supp")
-            else log,
+            "TSAN_OPTIONS": (
+                f"{log}:halt_on_error=0:suppressions={servers.ROOT}/tests/tsan.supp"
+                if os.path.exists(f"{servers.ROOT}/tests/tsan.supp")
+                else log
+            ),
         }
 
     def env(self, **more):
@@ -235,7 +237,7 @@ class Stack:
 
     def stored(self, path_or_id):
         """Bytes of the upload in storage, b"" when there are none."""
-        for at, _, names in os.walk(self.data):
+        for at, _, names in os.walk(f"{self.data}/tus-prefix"):
             for name in names:
                 if name == upload_id(path_or_id):
                     with open(os.path.join(at, name), "rb") as f:

@@ -109,10 +109,9 @@ class Tus:
             assert r.get("Upload-Offset") == str(at + len(piece)), r
         return path
 
-
     def finish(self, path, data):
-        """Go on until all bytes are there, as a client does: a request of its own that broke off may
-        still reach the responder after the HEAD that followed it."""
+        """Go on until all bytes are there, as a client does: a request of its own that broke off
+        may still reach the responder after the HEAD that followed it."""
         for _ in range(10):
             offset = self.offset(path)
             if offset == len(data):
