@@ -386,7 +386,9 @@ int64_t http_finish(struct http_request *r)
 		buf_reset(&r->head);
 		http_fail(r, 500, "ERR_INTERNAL_SERVER_ERROR", "no answer could be made");
 	}
-	drain(r);
+	/* A client that is silent or gone sends no more to wait for. */
+	if (r->err->code != ERR_PEER_GONE)
+		drain(r);
 
 	buf_init(&out, HEAD_MAX + ONE_WRITE + 1024);
 	complete_head(r, &out);

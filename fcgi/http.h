@@ -113,6 +113,10 @@ void http_error(struct http_request *r, const struct err *err);
 /* The same with an explicit status and code where the table's choice does not fit. */
 void http_fail(struct http_request *r, int status, const char *code, const char *text);
 
+/* Head and body of the answer of a process that could not be set up: 503; the cause is for the log.
+ */
+extern const char http_refusal[];
+
 /*
  * Absolute URL of this service as the client sees it, without a closing slash: from Forwarded /
  * X-Forwarded-* when the peer is a trusted proxy, else from the web server's variables, else from

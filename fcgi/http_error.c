@@ -55,6 +55,15 @@ static const struct failure *failure_of(const struct err *err)
 	return of_system ? &unavailable : &table[err->code];
 }
 
+const char http_refusal[] = "Status: 503 Service Unavailable\r\n"
+			    "Retry-After: 5\r\n"
+			    "Tus-Resumable: " TUS_VERSION "\r\n"
+			    "Cache-Control: no-store\r\n"
+			    "X-Content-Type-Options: nosniff\r\n"
+			    "Content-Type: text/plain; charset=utf-8\r\n"
+			    "\r\n"
+			    "ERR_SERVICE_UNAVAILABLE: the service is not set up\n";
+
 void http_fail(struct http_request *r, int status, const char *code, const char *text)
 {
 	char body[ERR_TEXT_MAX + 64];

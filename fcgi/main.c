@@ -20,6 +20,7 @@
 
 #define PROGRAM "dex-upload"
 #define PROBLEMS_MAX (size_t)(256 * 1024)
+#define REFUSE_MS 3000
 #define HELP_MAX (size_t)(256 * 1024)
 
 enum { EXIT_USAGE = 2, EXIT_OUT_OF_REACH = 3 };
@@ -224,6 +225,17 @@ static int serve_cgi(void)
 	return EXIT_SUCCESS;
 }
 
+/* What the service needs is not there: told to clients for a while, then the supervisor tries
+ * again. */
+static int refuse(const struct err *err, struct config *config)
+{
+	if (err)
+		LOG(LOG_LEVEL_ERROR, "the service cannot be started", log_err(err));
+	serve_fastcgi_refuse(REFUSE_MS);
+	config_free(config);
+	return err ? status_of(err) : EXIT_USAGE;
+}
+
 static int serve_fastcgi(const struct options *o)
 {
 	struct err err = {0};
@@ -232,12 +244,9 @@ static int serve_fastcgi(const struct options *o)
 	int rc;
 
 	if (!config)
-		return EXIT_USAGE;
-	if (serve_fastcgi_init(&err) < 0 || app_open(&app, config, &backends, true, &err) < 0) {
-		LOG(LOG_LEVEL_ERROR, "the service cannot be started", log_err(&err));
-		config_free(config);
-		return status_of(&err);
-	}
+		return refuse(NULL, NULL);
+	if (serve_fastcgi_init(&err) < 0 || app_open(&app, config, &backends, true, &err) < 0)
+		return refuse(&err, config);
 	rc = serve_fastcgi_run(&app, &err);
 	if (rc < 0)
 		LOG(LOG_LEVEL_ERROR, "the service cannot be started", log_err(&err));

@@ -118,13 +118,5 @@ void serve_cgi_run(struct app *app)
 
 void serve_cgi_refuse(void)
 {
-	static const char answer[] = "Status: 503 Service Unavailable\r\n"
-				     "Retry-After: 5\r\n"
-				     "Cache-Control: no-store\r\n"
-				     "X-Content-Type-Options: nosniff\r\n"
-				     "Content-Type: text/plain; charset=utf-8\r\n"
-				     "\r\n"
-				     "ERR_SERVICE_UNAVAILABLE: the service is not set up\n";
-
-	(void)io_write(NULL, answer, strlen(answer));
+	(void)io_write(NULL, http_refusal, strlen(http_refusal));
 }

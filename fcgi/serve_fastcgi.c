@@ -23,6 +23,7 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -35,6 +36,7 @@
 /* A web server that neither takes the answer nor closes must not hold a thread for ever. */
 #define SEND_TIMEOUT_S 60
 #define ACCEPT_PAUSE_MS 100
+#define REFUSE_TICK_US 200000
 /* The rest of a record whose beginning has arrived is looked for this often. */
 #define RECORD_PAUSE_MS 2
 
@@ -529,4 +531,30 @@ int serve_fastcgi_init(struct err *err)
 		(void)setrlimit(RLIMIT_NOFILE, &files);
 	}
 	return check_layout(err);
+}
+
+void serve_fastcgi_refuse(int64_t ms)
+{
+	/* The socket is shared: another process may take the connection, so accept must not block.
+	 */
+	const struct itimerval tick = {
+		.it_interval = {.tv_usec = REFUSE_TICK_US},
+		.it_value = {.tv_usec = REFUSE_TICK_US},
+	};
+	struct sigaction wake = {.sa_handler = no_effect};
+	int64_t deadline = clock_mono_ms() + ms;
+	FCGX_Request q;
+
+	if (FCGX_Init() != 0 || FCGX_InitRequest(&q, LISTEN_FD, FCGI_FAIL_ACCEPT_ON_INTR) != 0)
+		return;
+	signal(SIGTERM, SIG_DFL);
+	sigaction(SIGALRM, &wake, NULL);
+	setitimer(ITIMER_REAL, &tick, NULL);
+	while (clock_mono_ms() < deadline) {
+		if (FCGX_Accept_r(&q) != 0)
+			continue;
+		(void)FCGX_PutS(http_refusal, q.out);
+		FCGX_Finish_r(&q);
+	}
+	FCGX_Free(&q, 1);
 }

@@ -3,6 +3,7 @@
 #define DEX_FCGI_SERVE_FASTCGI_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /*
  * FastCGI: DEX_THREADS threads take connections from the listening socket that spawn-fcgi, systemd
@@ -34,5 +35,11 @@ int serve_fastcgi_run(struct app *app, struct err *err);
  * set already.
  */
 void serve_fastcgi_restrain_heap(char **argv);
+
+/*
+ * Answer 503 for ${ms}, where the process could not be set up: clients then try again later instead
+ * of waiting in the backlog, and a supervisor does not start it again in vain all the time.
+ */
+void serve_fastcgi_refuse(int64_t ms);
 
 #endif

@@ -301,12 +301,31 @@ static void surplus_of_a_dead_process_is_adopted(void **state)
 	assert_int_equal(completions, 1);
 }
 
-static void fewer_bytes_than_acknowledged_are_told(void **state)
+static void synced_bytes_that_are_missing_mean_another_storage(void **state)
+{
+	struct world *w = *state;
+	char id[UUID_SIZE];
+	struct upload_hold hold;
+	struct err err = {0};
+	int64_t at;
+
+	create(w, 10, id);
+	assert_int_equal(patch(w, id, PATCH(0, NULL, {BODY_DATA, "hello"}), &at), ERR_NONE);
+	leave_surplus(w, id, 0, "he");
+	assert_int_equal(upload_take(&w->app, id, &hold, &err), -1);
+	assert_int_equal(err.code, ERR_UNAVAILABLE);
+	/* once it is back, everything counts */
+	leave_surplus(w, id, 0, "hello");
+	assert_int_equal(offset_of(w, id, NULL), 5);
+}
+
+static void bytes_lost_with_the_power_are_asked_for_again(void **state)
 {
 	struct world *w = *state;
 	char id[UUID_SIZE];
 	int64_t at;
 
+	w->config.durability = "none";
 	create(w, 10, id);
 	assert_int_equal(patch(w, id, PATCH(0, NULL, {BODY_DATA, "hello"}), &at), ERR_NONE);
 	leave_surplus(w, id, 0, "he");
@@ -688,7 +707,8 @@ int main(void)
 		T(wrong_offset_changes_nothing),
 		T(broken_body_keeps_what_came),
 		T(surplus_of_a_dead_process_is_adopted),
-		T(fewer_bytes_than_acknowledged_are_told),
+		T(synced_bytes_that_are_missing_mean_another_storage),
+		T(bytes_lost_with_the_power_are_asked_for_again),
 		T(right_checksum_counts),
 		T(unverified_bytes_are_never_adopted),
 		T(body_beyond_the_length_counts_for_nothing),

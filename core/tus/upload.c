@@ -228,6 +228,14 @@ static int recover(struct app *a, struct upload_hold *h, struct err *err)
 		LOG(LOG_LEVEL_ERROR, "storage has fewer bytes than were acknowledged",
 			log_str("upload_id", up->id), log_int("acknowledged", up->offset),
 			log_int("stored", size));
+		/* They were synced, so it is the storage that is not what it was: another disk, or
+		 * none, is mounted there. Starting anew would overwrite what comes back. */
+		if (config_durability(a->config) == CONFIG_DURABLE_PATCH) {
+			err_set(err, ERR_UNAVAILABLE, __func__,
+				"storage has %lld of %lld acknowledged bytes", (long long)size,
+				(long long)up->offset);
+			goto out;
+		}
 		step.to = size;
 	} else if (size > up->offset && !up->unverified && blob_can(a->uploads, BLOB_CAP_ADOPT)) {
 		if (upload_must_sync(a, up, size, UPLOAD_LENGTH_UNKNOWN) &&
