@@ -98,7 +98,7 @@ packages: ## install the Debian packages that building and running need
 run: ## build and serve on SERVER_PORT and UI_PORT, data below RUN_DIR; Ctrl-C ends it
 	@deploy/install-packages.sh build run
 	@$(MAKE) --no-print-directory all
-	@SERVER_PORT='$(SERVER_PORT)' UI_PORT='$(UI_PORT)' RUN_DIR='$(RUN_DIR)' exec deploy/run.sh
+	@DEX_BIN='$(B)' SERVER_PORT='$(SERVER_PORT)' UI_PORT='$(UI_PORT)' RUN_DIR='$(RUN_DIR)' exec deploy/run.sh
 
 .PHONY: test
 test: ## install what tests need and run every test
