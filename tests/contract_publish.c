@@ -2,16 +2,19 @@
 /* What publish.h promises, held against every sink: a further one is a further row of `rows`. */
 #include "backends/registry.h"
 #include "core/base/buf.h"
+#include "core/base/clock.h"
 #include "core/base/err.h"
 #include "core/base/fsio.h"
 #include "core/base/mem.h"
 #include "core/store/publish.h"
 #include "tests/lib/scratch.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -289,6 +292,174 @@ static void large_files_are_searched_at_their_end(void **state)
 	free(path);
 }
 
+static size_t spares_in(struct world *w)
+{
+	char *path = scratch_path(w->dir, FOLDER "/.spare");
+	DIR *d = opendir(path);
+	size_t n = 0;
+	for (struct dirent *e; d && (e = readdir(d));)
+		n += e->d_name[0] != '.';
+	if (d)
+		closedir(d);
+	free(path);
+	return n;
+}
+
+static void replace_with(struct world *w, const char *name, const char *text)
+{
+	struct publish_message m = message(name, text);
+	m.replace = true;
+	if (publish_send(w->p, &m, false, &w->err) != 0)
+		fail_msg("%s", w->err.text);
+}
+
+/* The file of the first replacement has rested long enough to serve again. */
+static void let_spares_rest(void)
+{
+	clock_sleep_ms(1100);
+}
+
+static void replacements_may_be_shorter_or_longer(void **state)
+{
+	struct world *w = *state;
+	for (int round = 0; round < 3; round++) {
+		replace_with(w, "a", "{\"long\":\"xxxxxxxxxxxxxxxxxxxxxxxx\"}");
+		replace_with(w, "a", "{}");
+		assert_received(w, "a", "{}\n");
+		if (w->row->file)
+			let_spares_rest();
+		replace_with(w, "a", "{\"n\":1}");
+		assert_received(w, "a", "{\"n\":1}\n");
+		replace_with(w, "b", "{}");
+		assert_received(w, "b", "{}\n");
+	}
+}
+
+static void open_file_keeps_its_text(void **state)
+{
+	struct world *w = *state;
+	struct stat st;
+	if (!w->row->file)
+		skip();
+	replace_with(w, "a", "{\"n\":1}");
+	char *path = file_of(w->dir, "a");
+	int fd = open(path, O_RDONLY);
+	assert_true(fd >= 0);
+	char *copy = scratch_path(w->dir, "copy");
+	replace_with(w, "a", "{\"n\":2}");
+	assert_int_equal(link(path, copy), 0);
+	replace_with(w, "a", "{\"n\":3}");
+	assert_int_equal(chmod(path, 0644), 0);
+	replace_with(w, "a", "{\"n\":4}");
+	let_spares_rest();
+	for (int i = 0; i < 8; i++)
+		replace_with(w, i % 2 ? "a" : "b", "{\"other\":true}");
+	char text[32] = "";
+	assert_int_equal(read(fd, text, sizeof(text) - 1), 8);
+	assert_string_equal(text, "{\"n\":1}\n");
+	close(fd);
+	struct buf got;
+	buf_init(&got, 100);
+	assert_int_equal(fsio_read_file(copy, &got, &w->err), 0);
+	assert_string_equal(buf_str(&got), "{\"n\":2}\n");
+	buf_free(&got);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0640);
+	free(copy);
+	free(path);
+}
+
+struct watcher {
+	char *path;
+	_Atomic bool stop;
+	int seen;
+	int bad;
+};
+
+static void *watch(void *arg)
+{
+	struct watcher *r = arg;
+	do {
+		char text[2048];
+		int fd = open(r->path, O_RDONLY);
+		if (fd < 0) {
+			r->bad++;
+			continue;
+		}
+		ssize_t n = read(fd, text, sizeof(text));
+		close(fd);
+		/* {"aaa…"}: one letter, as often as it says. */
+		bool good = n > 5 && memcmp(text, "{\"", 2) == 0 &&
+			    memcmp(text + n - 3, "\"}\n", 3) == 0;
+		for (ssize_t i = 3; good && i < n - 3; i++)
+			good = text[i] == text[2];
+		r->bad += !good || n != 6 + (text[2] - 'a') * 61;
+		r->seen++;
+	} while (!atomic_load(&r->stop));
+	return NULL;
+}
+
+static void replace_with_letters(struct world *w, int i)
+{
+	char text[2048];
+	int letter = i * 7 % 26;
+	int n = 1 + letter * 61;
+	memcpy(text, "{\"", 2);
+	memset(text + 2, 'a' + letter, (size_t)n);
+	memcpy(text + 2 + n, "\"}", 3);
+	replace_with(w, "a", text);
+}
+
+static void readers_see_the_old_text_or_the_new(void **state)
+{
+	struct world *w = *state;
+	if (!w->row->file)
+		skip();
+	struct watcher r = {.path = file_of(w->dir, "a")};
+	pthread_t threads[2];
+	struct watcher second = {.path = r.path};
+	replace_with_letters(w, 0);
+	assert_int_equal(pthread_create(&threads[0], NULL, watch, &r), 0);
+	assert_int_equal(pthread_create(&threads[1], NULL, watch, &second), 0);
+	int64_t end = clock_mono_ms() + 2500;
+	for (int i = 0; clock_mono_ms() < end; i++)
+		replace_with_letters(w, i);
+	atomic_store(&r.stop, true);
+	atomic_store(&second.stop, true);
+	pthread_join(threads[0], NULL);
+	pthread_join(threads[1], NULL);
+	assert_true(r.seen > 0 && second.seen > 0);
+	assert_int_equal(r.bad + second.bad, 0);
+	free(r.path);
+}
+
+static void spare_files_go_when_the_sink_is_closed(void **state)
+{
+	struct world *w = *state;
+	struct stat st;
+	if (!w->row->file)
+		skip();
+	char *folder = scratch_path(w->dir, FOLDER);
+	char *spare = scratch_path(w->dir, FOLDER "/.spare");
+	replace_with(w, "a", "{}");
+	replace_with(w, "a", "{}");
+	size_t kept = spares_in(w);
+	/* Somebody clears everything away. */
+	scratch_remove(mem_strdup(folder));
+	replace_with(w, "a", "{\"n\":1}");
+	let_spares_rest();
+	replace_with(w, "b", "{\"n\":2}");
+	replace_with(w, "b", "{\"n\":3}");
+	assert_received(w, "a", "{\"n\":1}\n");
+	assert_received(w, "b", "{\"n\":3}\n");
+	assert_true(spares_in(w) <= kept + 1);
+	publish_close(w->p);
+	w->p = NULL;
+	assert_int_equal(stat(spare, &st), -1);
+	free(spare);
+	free(folder);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 static const struct CMUnitTest tests[] = {
 	TEST(messages_keep_their_order),
@@ -300,6 +471,10 @@ static const struct CMUnitTest tests[] = {
 	TEST(files_are_made_as_needed),
 	TEST(line_cut_by_a_crash_is_sent_whole),
 	TEST(large_files_are_searched_at_their_end),
+	TEST(replacements_may_be_shorter_or_longer),
+	TEST(open_file_keeps_its_text),
+	TEST(readers_see_the_old_text_or_the_new),
+	TEST(spare_files_go_when_the_sink_is_closed),
 };
 #undef TEST
 

@@ -300,7 +300,10 @@ static void test_unrouted_stream_has_no_targets(void **state)
 	struct upload u = {0};
 	dex_world_upload(w, "elsewhere", "data.csv", 5, id);
 	assert_int_equal(state_upload_get(w->app.state, id, &u, &w->err), STATE_OK);
-	assert_int_equal(delivery_targets(&w->app, &u, targets, 4), 0);
+	json_t *manifest = json_parse(u.manifest, strlen(u.manifest), &w->err);
+	assert_non_null(manifest);
+	assert_int_equal(delivery_targets(&w->app, &u, manifest, targets, 4), 0);
+	json_decref(manifest);
 	upload_free(&u);
 }
 
