@@ -10,6 +10,7 @@ DEX_TEST_ROUNDS how often processes are killed. The last line counts.
 import argparse
 import glob
 import os
+import signal
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -20,6 +21,8 @@ from lib import runner  # noqa: E402
 
 
 def main():
+    # A background job is started with SIGINT ignored, and what it starts would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("-v", "--verbose", action="store_true", help="name the tests that pass, too")
     p.add_argument("pattern", nargs="*", default=[])
