@@ -162,7 +162,7 @@ static enum state_result probe_write(struct sql_conn *c, void *arg, struct err *
 
 static int sqlite_probe(struct state *s, struct err *err)
 {
-	return state_sqlite_write(s, probe_write, NULL, SQL_WRITE_SINGLE, err) == STATE_OK ? 0 : -1;
+	return state_sqlite_write(s, probe_write, NULL, 0, err) == STATE_OK ? 0 : -1;
 }
 
 const struct state_backend state_sqlite_backend = {

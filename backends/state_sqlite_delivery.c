@@ -103,7 +103,7 @@ enum state_result state_sqlite_delivery_lease(struct state *s, const struct deli
 {
 	*out = (struct delivery){0};
 	struct lease_args a = {f, owner, now, now + lease_ms * CLOCK_US_PER_MS, out};
-	enum state_result result = state_sqlite_write(s, lease_write, &a, SQL_WRITE_SINGLE, err);
+	enum state_result result = state_sqlite_write(s, lease_write, &a, 0, err);
 	if (result != STATE_OK)
 		delivery_free(out);
 	return result;
@@ -129,7 +129,7 @@ enum state_result state_sqlite_delivery_renew(struct state *s, int64_t id, const
 	int64_t now, int64_t lease_ms, struct err *err)
 {
 	struct renew_args a = {id, owner, now + lease_ms * CLOCK_US_PER_MS};
-	return state_sqlite_write(s, renew_write, &a, SQL_WRITE_SINGLE, err);
+	return state_sqlite_write(s, renew_write, &a, 0, err);
 }
 
 struct end_args {

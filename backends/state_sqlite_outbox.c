@@ -201,5 +201,5 @@ static enum state_result retry_write(struct sql_conn *c, void *arg, struct err *
 int state_sqlite_outbox_retry(struct state *s, int64_t id, int64_t due_at, struct err *err)
 {
 	struct retry_args a = {id, due_at};
-	return state_sqlite_write(s, retry_write, &a, SQL_WRITE_SINGLE, err) == STATE_OK ? 0 : -1;
+	return state_sqlite_write(s, retry_write, &a, 0, err) == STATE_OK ? 0 : -1;
 }

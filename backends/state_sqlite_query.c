@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
@@ -161,9 +162,17 @@ static int set_up_writer(struct sql_conn *c, bool durable, struct err *err)
 		c, durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", err);
 }
 
+/* Nobody asks for SQLite's memory statistics, for which every allocation would take one lock. */
+static void set_up_library(void)
+{
+	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 struct sql_conn *state_sqlite_query_connect(
 	const char *path, bool writer, bool durable, struct err *err)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	pthread_once(&once, set_up_library);
 	if (writer && make_file(path, durable, err))
 		return NULL;
 	struct sql_conn *c = mem_zalloc(sizeof(*c));
@@ -328,6 +337,11 @@ int state_sqlite_query_checkpoint(struct sql_conn *c, struct err *err)
 bool state_sqlite_query_in_transaction(const struct sql_conn *c)
 {
 	return !sqlite3_get_autocommit(c->db);
+}
+
+int64_t state_sqlite_query_changes(const struct sql_conn *c)
+{
+	return sqlite3_total_changes(c->db);
 }
 
 bool state_sqlite_query_file_moved(struct sql_conn *c)

@@ -89,6 +89,8 @@ int state_sqlite_query_value(struct sql_conn *c, const char *sql, int64_t *out, 
 int state_sqlite_query_checkpoint(struct sql_conn *c, struct err *err);
 
 bool state_sqlite_query_in_transaction(const struct sql_conn *c);
+/* Rows that statements of this connection have changed so far, those taken back included. */
+int64_t state_sqlite_query_changes(const struct sql_conn *c);
 /* The file at the path is no longer the one that is open. */
 bool state_sqlite_query_file_moved(struct sql_conn *c);
 

@@ -115,9 +115,6 @@ const char *const state_sqlite_sql[SQL_COUNT] = {
 	[SQL_BEGIN] = "BEGIN IMMEDIATE",
 	[SQL_COMMIT] = "COMMIT",
 	[SQL_ROLLBACK] = "ROLLBACK",
-	[SQL_SAVEPOINT] = "SAVEPOINT op",
-	[SQL_RELEASE] = "RELEASE op",
-	[SQL_ROLLBACK_TO] = "ROLLBACK TO op",
 	[SQL_PROBE] = "SELECT seq FROM uploads WHERE seq=0",
 	[SQL_COUNTS] =
 		"SELECT (SELECT count(*) FROM uploads INDEXED BY uploads_open WHERE status=0),"
@@ -138,8 +135,8 @@ const char *const state_sqlite_sql[SQL_COUNT] = {
 	[SQL_UPLOAD_STATUS] = "SELECT seq, status FROM uploads WHERE id=?1",
 	[SQL_UPLOAD_ADVANCE] =
 		CHANGE_SET CHANGE_WHERE " AND (" NEW_LENGTH "<0 OR " NEW_LENGTH ">=?3)",
-	[SQL_UPLOAD_COMPLETE] = CHANGE_SET ", status=1, completed_at=?8" CHANGE_WHERE
-					   " AND " NEW_LENGTH "=?3 RETURNING seq",
+	[SQL_UPLOAD_COMPLETE] =
+		CHANGE_SET ", status=1, completed_at=?8" CHANGE_WHERE " AND " NEW_LENGTH "=?3",
 	[SQL_UPLOAD_EXPIRE] = "UPDATE uploads SET status=2, ended_at=?2, removable=1 WHERE id=?1"
 			      " AND (status=0 OR (status=1 AND kind=1)) AND touched_at<=?3",
 	[SQL_UPLOAD_TERMINATE] = "UPDATE uploads SET status=3, ended_at=?2, removable=1 WHERE id=?1"

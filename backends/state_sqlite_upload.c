@@ -22,13 +22,23 @@ enum upload_column { /* of SQL_UPLOAD_GET */
 	COL_OWNER,
 };
 
-/* Why a guarded change found no row: there is none, or it is not as the caller believed. */
-static enum state_result not_found_or_conflict(struct sql_conn *c, const char *id, struct err *err)
+/* The row number of upload ${id}. 1, 0 when there is none, -1. */
+static int find_row(struct sql_conn *c, const char *id, int64_t *seq, struct err *err)
 {
 	struct sql_query q;
 	state_sqlite_query_start(&q, c, SQL_UPLOAD_STATUS, SQL_ARGS(sql_text(id)), err);
 	int rc = state_sqlite_query_step(&q, err);
+	if (rc > 0)
+		*seq = state_sqlite_query_int(&q, 0);
 	state_sqlite_query_end(&q);
+	return rc;
+}
+
+/* Why a guarded change found no row: there is none, or it is not as the caller believed. */
+static enum state_result not_found_or_conflict(struct sql_conn *c, const char *id, struct err *err)
+{
+	int64_t seq;
+	int rc = find_row(c, id, &seq, err);
 	if (rc < 0)
 		return STATE_ERROR;
 	return rc == 0 ? STATE_NOT_FOUND : STATE_CONFLICT;
@@ -58,8 +68,7 @@ int state_sqlite_upload_create(
 	struct state *s, const struct upload *u, const struct outbox_list *msgs, struct err *err)
 {
 	struct create_args a = {u, msgs};
-	unsigned flags = msgs && msgs->n > 0 ? 0 : SQL_WRITE_SINGLE;
-	return state_sqlite_write(s, create_write, &a, flags, err) == STATE_OK ? 0 : -1;
+	return state_sqlite_write(s, create_write, &a, 0, err) == STATE_OK ? 0 : -1;
 }
 
 enum state_result state_sqlite_upload_get(
@@ -120,20 +129,16 @@ static enum state_result advance_write(struct sql_conn *c, void *arg, struct err
 static enum state_result complete_write(struct sql_conn *c, void *arg, struct err *err)
 {
 	const struct change_args *a = arg;
-	struct sql_query q;
 	int64_t seq = 0;
 
-	state_sqlite_query_start(&q, c, SQL_UPLOAD_COMPLETE, CHANGE_ARGS(a->c), err);
-	int rc = state_sqlite_query_step(&q, err);
-	if (rc > 0) {
-		seq = state_sqlite_query_int(&q, 0);
-		rc = state_sqlite_query_step(&q, err) < 0 ? -1 : 1;
-	}
-	state_sqlite_query_end(&q);
-	if (rc < 0)
+	int n = state_sqlite_query_run(c, SQL_UPLOAD_COMPLETE, CHANGE_ARGS(a->c), err);
+	if (n < 0)
 		return STATE_ERROR;
-	if (rc == 0)
+	if (n == 0)
 		return not_found_or_conflict(c, a->c->id, err);
+	/* RETURNING would make a table for its one row. */
+	if (a->ntargets > 0 && find_row(c, a->c->id, &seq, err) < 0)
+		return STATE_ERROR;
 	for (size_t i = 0; i < a->ntargets; i++) {
 		if (state_sqlite_query_run(c, SQL_DELIVERY_CREATE,
 			    SQL_ARGS(sql_int(seq), sql_text(a->c->id), sql_text(a->targets[i]),
@@ -151,7 +156,7 @@ enum state_result state_sqlite_upload_change(struct state *s, const struct uploa
 	struct change_args a = {c, targets, ntargets, msgs};
 	if (complete)
 		return state_sqlite_write(s, complete_write, &a, SQL_WRITE_WAKES, err);
-	return state_sqlite_write(s, advance_write, &a, SQL_WRITE_SINGLE, err);
+	return state_sqlite_write(s, advance_write, &a, 0, err);
 }
 
 struct end_args {
@@ -200,8 +205,7 @@ int state_sqlite_upload_removed(struct state *s, const char *id, struct err *err
 {
 	char copy[UUID_SIZE];
 	str_copy(copy, sizeof(copy), id);
-	return state_sqlite_write(s, removed_write, copy, SQL_WRITE_SINGLE, err) == STATE_OK ? 0
-											     : -1;
+	return state_sqlite_write(s, removed_write, copy, 0, err) == STATE_OK ? 0 : -1;
 }
 
 struct purge_args {

@@ -9,11 +9,13 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#define CHECKPOINT_PAGES 1000
+/* Pages that change all the time are copied once for each checkpoint. */
+#define CHECKPOINT_PAGES 2000
 
 struct change { /* lives on the stack of the thread that waits for it */
 	sql_write_fn *fn;
@@ -21,9 +23,8 @@ struct change { /* lives on the stack of the thread that waits for it */
 	unsigned flags;
 	enum state_result result;
 	bool spoilt; /* its failure undid the whole transaction: not to be run again */
-	bool done;
 	struct err err;
-	pthread_cond_t answered;
+	sem_t answered;
 	struct change *next;
 };
 
@@ -31,7 +32,7 @@ struct sql_writer {
 	struct sql_conn *conn;
 	int wake_fd;
 	pthread_t thread;
-	pthread_mutex_t lock; /* guards what follows, and `done` of every change */
+	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t work;
 	struct change *first;
 	struct change **last;
@@ -60,35 +61,24 @@ static void roll_back(struct sql_writer *w)
 		LOG(LOG_LEVEL_ERROR, "state: cannot roll back", log_err(&err));
 }
 
-/* -1: ${ch} failed in a way that cannot be taken back alone. */
+/* -1: what ${ch} has done must be taken back, and with it the whole transaction. */
 static int run_one(struct sql_writer *w, struct change *ch)
 {
-	bool savepoint = !(ch->flags & SQL_WRITE_SINGLE);
-	struct err err = {0};
-
+	int64_t before = state_sqlite_query_changes(w->conn);
 	err_clear(&ch->err);
-	if (savepoint && command(w, SQL_SAVEPOINT, &ch->err)) {
-		ch->result = STATE_ERROR;
-		return -1;
-	}
 	ch->result = ch->fn(w->conn, ch->arg, &ch->err);
 	if (!state_sqlite_query_in_transaction(w->conn)) {
 		/* A full disk or a failing one makes SQLite give up the whole transaction. */
-		err_set(&err, ERR_IO, __func__, "the transaction was given up");
-		goto bad;
+		if (ch->result != STATE_ERROR)
+			err_set(&ch->err, ERR_IO, __func__, "the transaction was given up");
+		ch->result = STATE_ERROR;
+		return -1;
 	}
-	if (!savepoint)
-		return 0;
-	if (ch->result != STATE_OK && command(w, SQL_ROLLBACK_TO, &err))
-		goto bad;
-	if (command(w, SQL_RELEASE, &err))
-		goto bad;
-	return 0;
-bad:
-	if (ch->result != STATE_ERROR)
-		ch->err = err;
-	ch->result = STATE_ERROR;
-	return -1;
+	/*
+	 * Savepoints would keep the others' work, but copy every page that is changed. A statement
+	 * that fails leaves nothing, so that only what fails after its first has to be taken back.
+	 */
+	return ch->result == STATE_OK || state_sqlite_query_changes(w->conn) == before ? 0 : -1;
 }
 
 /* All of the batch in one transaction. -1: it was undone by one that is now marked as spoilt. */
@@ -133,16 +123,13 @@ static void wake_waiters(struct sql_writer *w, const struct change *batch)
 	}
 }
 
-static void answer(struct sql_writer *w, struct change *batch)
+static void answer(struct change *batch)
 {
-	pthread_mutex_lock(&w->lock);
 	while (batch) {
-		struct change *next = batch->next; /* gone with its thread's stack once done */
-		batch->done = true;
-		pthread_cond_signal(&batch->answered);
+		struct change *next = batch->next; /* gone with its thread's stack once answered */
+		(void)sem_post(&batch->answered);  /* fails only beyond a count of 1 */
 		batch = next;
 	}
-	pthread_mutex_unlock(&w->lock);
 }
 
 static struct change *next_batch(struct sql_writer *w)
@@ -166,7 +153,7 @@ static void *writer_main(void *arg)
 		while (run_batch_once(w, batch))
 			continue; /* once more without the one that spoilt it */
 		wake_waiters(w, batch);
-		answer(w, batch);
+		answer(batch);
 		if (w->conn->wal_pages >= CHECKPOINT_PAGES) {
 			struct err err = {0};
 			if (state_sqlite_query_checkpoint(w->conn, &err))
@@ -219,18 +206,20 @@ enum state_result state_sqlite_writer_do(
 	struct sql_writer *w, sql_write_fn *fn, void *arg, unsigned flags, struct err *err)
 {
 	struct change ch = {.fn = fn, .arg = arg, .flags = flags};
-	pthread_cond_init(&ch.answered, NULL);
+	(void)sem_init(&ch.answered, 0, 0); /* fails only for other values */
 	pthread_mutex_lock(&w->lock);
-	if (!w->first)
-		pthread_cond_signal(&w->work);
+	bool idle = !w->first;
 	*w->last = &ch;
 	/* The writer has taken it off the list before this function returns. */
 	/* cppcheck-suppress autoVariables */
 	w->last = &ch.next;
-	while (!ch.done)
-		pthread_cond_wait(&ch.answered, &w->lock);
 	pthread_mutex_unlock(&w->lock);
-	pthread_cond_destroy(&ch.answered);
+	/* Not before the unlock: the writer would wake up only to wait for the lock. */
+	if (idle)
+		pthread_cond_signal(&w->work);
+	while (sem_wait(&ch.answered) != 0)
+		; /* interrupted */
+	(void)sem_destroy(&ch.answered);
 	if (ch.result == STATE_ERROR && err)
 		*err = ch.err;
 	return ch.result;

@@ -22,8 +22,7 @@ struct sql_writer;
 typedef enum state_result sql_write_fn(struct sql_conn *c, void *arg, struct err *err);
 
 enum {
-	SQL_WRITE_SINGLE = 1, /* at most one statement changes something: needs no savepoint */
-	SQL_WRITE_WAKES = 2, /* STATE_OK may bring a delivery's due time forward: wake state_wait */
+	SQL_WRITE_WAKES = 1, /* STATE_OK may bring a delivery's due time forward: wake state_wait */
 };
 
 /*

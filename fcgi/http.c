@@ -286,7 +286,8 @@ void http_add_header(struct http_request *r, const char *name, const char *fmt, 
 	size_t value;
 	va_list ap;
 
-	if (buf_printf(&r->head, "%s: ", name) < 0)
+	(void)buf_add_str(&r->head, name);
+	if (buf_add_str(&r->head, ": ") < 0)
 		return;
 	value = r->head.len;
 	va_start(ap, fmt);

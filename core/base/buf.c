@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define FIRST_SIZE 128
+
 void buf_init(struct buf *b, size_t max)
 {
 	/* Room for the NUL must not wrap around. */
@@ -28,8 +30,7 @@ void buf_reset(struct buf *b)
 		b->data[0] = '\0';
 }
 
-/* Make room for ${extra} bytes and the NUL, or note the overflow. */
-static int reserve(struct buf *b, size_t extra)
+int buf_reserve(struct buf *b, size_t extra)
 {
 	if (b->overflow || extra > b->max || b->len > b->max - extra) {
 		b->overflow = true;
@@ -38,7 +39,7 @@ static int reserve(struct buf *b, size_t extra)
 	size_t need = b->len + extra + 1;
 	if (need <= b->cap)
 		return 0;
-	size_t cap = b->cap ? b->cap * 2 : 64;
+	size_t cap = b->cap ? b->cap * 2 : FIRST_SIZE;
 	if (cap > b->max + 1)
 		cap = b->max + 1;
 	if (cap < need)
@@ -50,7 +51,7 @@ static int reserve(struct buf *b, size_t extra)
 
 int buf_add(struct buf *b, const void *data, size_t len)
 {
-	if (reserve(b, len) != 0)
+	if (buf_reserve(b, len) != 0)
 		return -1;
 	if (len > 0)
 		memcpy(b->data + b->len, data, len);
@@ -82,12 +83,15 @@ int buf_vprintf(struct buf *b, const char *fmt, va_list ap)
 {
 	va_list again;
 	va_copy(again, ap);
+	/* A text that finds room is formatted once, not twice. */
+	if (b->cap - b->len < FIRST_SIZE && b->max - b->len >= FIRST_SIZE && !b->overflow)
+		(void)buf_reserve(b, FIRST_SIZE);
 	size_t room = b->cap - b->len;
 	int n = vsnprintf(room ? b->data + b->len : NULL, room, fmt, ap);
 	int rc = -1;
 	if (n < 0) {
 		b->overflow = true;
-	} else if (reserve(b, (size_t)n) == 0) {
+	} else if (buf_reserve(b, (size_t)n) == 0) {
 		if ((size_t)n >= room)
 			vsnprintf(b->data + b->len, (size_t)n + 1, fmt, again);
 		b->len += (size_t)n;

@@ -22,6 +22,8 @@ struct buf {
 void buf_init(struct buf *b, size_t max);
 void buf_free(struct buf *b);  /* leaves an empty buffer with the same maximum */
 void buf_reset(struct buf *b); /* empties, keeps the memory, clears overflow */
+/* Make room for ${extra} bytes at once, where it is known what will be added. */
+int buf_reserve(struct buf *b, size_t extra);
 int buf_add(struct buf *b, const void *data, size_t len);
 int buf_add_str(struct buf *b, const char *s);
 int buf_add_char(struct buf *b, char c);

@@ -52,6 +52,16 @@ int fsio_sync_parent(int dirfd, const char *path, struct err *err);
  * 0640.
  */
 int fsio_replace(const char *path, const void *data, size_t len, bool durable, struct err *err);
+/*
+ * As fsio_replace (not durable), without making or freeing an inode where ${reuse} is set: the text
+ * is written to ${spare} and that file is exchanged with ${path}, in the same file system. A
+ * ${spare} for reuse is what an earlier call has left there; else it must not exist. 1: ${spare} is
+ * now what ${path} was; 0: there was no ${path}, and ${spare} is gone. -1: ERR_CONFLICT when
+ * ${spare} cannot be reused because somebody has it open or linked, ERR_UNSUPPORTED where files
+ * cannot be exchanged; the caller removes ${spare}.
+ */
+int fsio_swap(const char *spare, const char *path, const void *data, size_t len, bool reuse,
+	struct err *err);
 /* Append one line (data + '\n') with a single write to ${path}, made (0640) when missing. */
 int fsio_append_line(const char *path, const void *data, size_t len, bool durable, struct err *err);
 /*

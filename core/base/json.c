@@ -98,8 +98,25 @@ static void escape(struct buf *out, char c)
 		(void)buf_printf(out, "\\u%04x", (unsigned)(unsigned char)c);
 }
 
+/* Bytes at the start of ${s} that stand for themselves, whatever follows. */
+static size_t plain_length(const char *s, size_t len)
+{
+	size_t n = 0;
+	while (n < len && s[n] >= 0x20 && s[n] < 0x7f && s[n] != '"' && s[n] != '\\')
+		n++;
+	return n;
+}
+
 int json_write_string(struct buf *out, const char *s, size_t len)
 {
+	if (plain_length(s, len) == len) {
+		if (buf_reserve(out, len + 2) == 0) {
+			(void)buf_add_char(out, '"');
+			(void)buf_add(out, s, len);
+			(void)buf_add_char(out, '"');
+		}
+		return out->overflow ? -1 : 0;
+	}
 	bool utf8 = str_is_utf8(s, len);
 	size_t done = 0; /* bytes before it are written, those up to i need no change */
 	(void)buf_add_char(out, '"');

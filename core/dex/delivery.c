@@ -362,16 +362,10 @@ enum delivery_outcome delivery_run_one(struct app *a, const struct delivery_filt
 	return outcome;
 }
 
-size_t delivery_targets(struct app *a, const struct upload *u, const char **targets, size_t max)
+size_t delivery_targets(struct app *a, const struct upload *u, const json_t *manifest,
+	const char **targets, size_t max)
 {
-	struct err err = {0};
 	size_t n = 0;
-	json_t *manifest = delivery_plan_manifest(u, &err);
-	if (!manifest) {
-		LOG(LOG_LEVEL_ERROR, "upload is delivered nowhere", log_str("upload_id", u->id),
-			log_err(&err));
-		return 0;
-	}
 	const struct routing_group *g = routing_of_manifest(a->routing, manifest);
 	if (!g)
 		LOG(LOG_LEVEL_WARN, "no routing group, upload is delivered nowhere",
@@ -380,12 +374,11 @@ size_t delivery_targets(struct app *a, const struct upload *u, const char **targ
 			log_str("data_stream_route", manifest_stream_route(manifest)));
 	for (size_t i = 0; g && i < g->nentries && n < max; i++)
 		targets[n++] = g->entries[i].target->name;
-	json_decref(manifest);
 	return n;
 }
 
-void delivery_event(
-	struct app *a, const struct upload *u, const char *target, struct notify_batch *b)
+void delivery_event(struct app *a, const struct upload *u, json_t *manifest, const char *target,
+	struct notify_batch *b)
 {
 	struct delivery_plan plan;
 	struct err err = {0};
@@ -395,7 +388,7 @@ void delivery_event(
 	buf_init(&source, LOCATION_MAX);
 	random_uuid(id);
 	/* Where it fails the delivery itself will say so; the event goes out without a path. */
-	bool planned = delivery_plan_make(a, u, target, &plan, &err) == 0;
+	bool planned = delivery_plan_from(a, u, manifest, target, &plan, &err) == 0;
 	(void)delivery_plan_source(a, u->id, &source);
 	struct event_file_ready e = {
 		.event_id = id,
@@ -428,45 +421,53 @@ static int find_pending(void *arg, const struct delivery *d)
 	return -1;
 }
 
-/* The target exists and belongs to the stream. */
-static int check_route(struct app *a, const struct upload *u, const char *target, struct err *err)
+/* The target exists and belongs to the stream. The manifest (the caller decrefs it) or NULL. */
+static json_t *check_route(
+	struct app *a, const struct upload *u, const char *target, struct err *err)
 {
-	if (!routing_find_target(a->routing, target))
-		return err_set(err, ERR_NOT_FOUND, __func__, "no target is called \"%s\"", target);
+	if (!routing_find_target(a->routing, target)) {
+		err_set(err, ERR_NOT_FOUND, __func__, "no target is called \"%s\"", target);
+		return NULL;
+	}
 	json_t *manifest = delivery_plan_manifest(u, err);
 	if (!manifest)
-		return -1;
+		return NULL;
 	const struct routing_group *g = routing_of_manifest(a->routing, manifest);
-	int rc = 0;
-	if (!g || !routing_entry_of(g, target))
-		rc = err_set(err, ERR_NOT_FOUND, __func__,
-			"target \"%s\" is not in the routing group of stream %s, %s", target,
-			manifest_stream_id(manifest), manifest_stream_route(manifest));
+	if (g && routing_entry_of(g, target))
+		return manifest;
+	err_set(err, ERR_NOT_FOUND, __func__,
+		"target \"%s\" is not in the routing group of stream %s, %s", target,
+		manifest_stream_id(manifest), manifest_stream_route(manifest));
 	json_decref(manifest);
-	return rc;
+	return NULL;
 }
 
 enum state_result delivery_queue(
 	struct app *a, const struct upload *u, const char *target, struct err *err)
 {
-	if (check_route(a, u, target, err) < 0)
+	json_t *manifest = check_route(a, u, target, err);
+	enum state_result res = STATE_OK;
+	if (!manifest)
 		return err->code == ERR_NOT_FOUND ? STATE_NOT_FOUND : STATE_ERROR;
 	if (u->status != UPLOAD_COMPLETE) {
 		err_set(err, ERR_CONFLICT, __func__,
 			"the upload is not finished, or no longer kept");
-		return STATE_CONFLICT;
+		res = STATE_CONFLICT;
+		goto out;
 	}
 	struct pending p = {.target = target};
-	if (state_delivery_of_upload(a->state, u->id, find_pending, &p, err) < 0)
-		return STATE_ERROR;
+	if (state_delivery_of_upload(a->state, u->id, find_pending, &p, err) < 0) {
+		res = STATE_ERROR;
+		goto out;
+	}
 	if (p.found)
-		return STATE_OK;
+		goto out;
 	struct notify_batch b;
 	int64_t now = clock_now();
 	notify_batch_init(&b, &a->notify);
-	delivery_event(a, u, target, &b);
+	delivery_event(a, u, manifest, target, &b);
 	struct outbox_list rows = notify_batch_rows(&b, now);
-	enum state_result res = state_delivery_queue(a->state, u->id, target, now, &rows, err);
+	res = state_delivery_queue(a->state, u->id, target, now, &rows, err);
 	if (res == STATE_OK)
 		notify_batch_send_local(&b);
 	else if (res == STATE_NOT_FOUND)
@@ -475,5 +476,7 @@ enum state_result delivery_queue(
 		err_set(err, ERR_CONFLICT, __func__,
 			"the upload is not finished, or no longer kept");
 	notify_batch_free(&b);
+out:
+	json_decref(manifest);
 	return res;
 }

@@ -2,6 +2,7 @@
 #ifndef DEX_DEX_DELIVERY_H
 #define DEX_DEX_DELIVERY_H
 
+#include "core/base/json.h"
 #include "core/store/state.h"
 
 #include <stdbool.h>
@@ -44,12 +45,14 @@ enum delivery_outcome delivery_run_one(struct app *a, const struct delivery_filt
 /*
  * What is to be done when an upload completes: names of its targets into ${targets} (borrowed from
  * the routing table, at most ${max}); returns their number. A stream with no group: 0, logged.
+ * ${manifest}: that of ${u}, NULL where it has none.
  */
-size_t delivery_targets(struct app *a, const struct upload *u, const char **targets, size_t max);
+size_t delivery_targets(struct app *a, const struct upload *u, const json_t *manifest,
+	const char **targets, size_t max);
 /* Add the FileReady event for ${target} to ${b}. */
 struct notify_batch;
-void delivery_event(
-	struct app *a, const struct upload *u, const char *target, struct notify_batch *b);
+void delivery_event(struct app *a, const struct upload *u, json_t *manifest, const char *target,
+	struct notify_batch *b);
 /*
  * Queue (again) the delivery of ${u} to ${target}, with its event: POST /route and --retry.
  * STATE_NOT_FOUND here means: no such target, or it is not in the stream's routing group (${err}

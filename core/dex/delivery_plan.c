@@ -38,11 +38,22 @@ int delivery_plan_source(struct app *a, const char *id, struct buf *url)
 int delivery_plan_make(struct app *a, const struct upload *u, const char *target,
 	struct delivery_plan *out, struct err *err)
 {
-	*out = (struct delivery_plan){0};
-	buf_init(&out->key, BLOB_KEY_MAX);
-	out->manifest = delivery_plan_manifest(u, err);
-	if (!out->manifest)
+	json_t *manifest = delivery_plan_manifest(u, err);
+	if (!manifest) {
+		*out = (struct delivery_plan){0};
+		buf_init(&out->key, BLOB_KEY_MAX);
 		return -1;
+	}
+	int rc = delivery_plan_from(a, u, manifest, target, out, err);
+	json_decref(manifest);
+	return rc;
+}
+
+int delivery_plan_from(struct app *a, const struct upload *u, json_t *manifest, const char *target,
+	struct delivery_plan *out, struct err *err)
+{
+	*out = (struct delivery_plan){.manifest = manifest ? json_incref(manifest) : json_object()};
+	buf_init(&out->key, BLOB_KEY_MAX);
 	const struct routing_target *t = routing_find_target(a->routing, target);
 	if (!t)
 		return err_set(

@@ -26,6 +26,9 @@ struct delivery_plan {
  */
 int delivery_plan_make(struct app *a, const struct upload *u, const char *target,
 	struct delivery_plan *out, struct err *err);
+/* The same where the manifest is at hand (borrowed; NULL means an empty one). */
+int delivery_plan_from(struct app *a, const struct upload *u, json_t *manifest, const char *target,
+	struct delivery_plan *out, struct err *err);
 void delivery_plan_free(struct delivery_plan *p);
 
 /* The manifest of ${u} as JSON, an empty object where it has none; NULL + ERR_CORRUPT. */

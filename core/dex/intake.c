@@ -210,14 +210,17 @@ static size_t intake_complete(struct app *a, const struct upload *u, int64_t now
 	struct report_head head;
 	json_t *manifest = head_of(u, now, &head);
 	struct buf json;
-	size_t n = delivery_targets(a, u, targets, HOOKS_TARGETS_MAX);
+	/* What is damaged cannot be routed; head_of has told so. */
+	size_t n = 0;
+	if (manifest || !u->manifest)
+		n = delivery_targets(a, u, manifest, targets, HOOKS_TARGETS_MAX);
 
 	buf_init(&json, REPORT_MAX);
 	add_status(u, &head, true, b);
 	report_upload_completed(&json, &head);
 	add_report(b, REPORT_UPLOAD_COMPLETED, u->id, true, &json);
 	for (size_t i = 0; i < n; i++)
-		delivery_event(a, u, targets[i], b);
+		delivery_event(a, u, manifest, targets[i], b);
 	buf_free(&json);
 	json_decref(manifest);
 	return n;

@@ -6,7 +6,11 @@
 #include "core/version.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
+
+/* Most reports fit; the allocation is still one of the cheap small ones. */
+#define REPORT_TYPICAL 1000
 
 static const struct {
 	const char *name;
@@ -54,8 +58,10 @@ static void str(struct buf *out, const char *name, const char *value)
 
 static void num(struct buf *out, const char *name, int64_t value)
 {
+	char text[24];
+	(void)snprintf(text, sizeof(text), "%" PRId64, value);
 	key(out, name);
-	(void)buf_printf(out, "%" PRId64, value);
+	(void)buf_add_str(out, text);
 }
 
 static void value(struct buf *out, const char *name, const json_t *v)
@@ -112,6 +118,7 @@ static void open_report(struct buf *out, enum report_action a, const struct repo
 	const char *ingest = member(h->manifest, "dex_ingest_datetime");
 	if (!*ingest)
 		ingest = clock_rfc3339(start, h->start);
+	(void)buf_reserve(out, REPORT_TYPICAL);
 	(void)buf_add_char(out, '{');
 	str(out, "report_schema_version", "1.0.0");
 	str(out, "upload_id", h->upload_id);

@@ -25,7 +25,7 @@ struct notify_item {
 	enum notify_kind kind;
 	struct publisher *publisher;
 	char upload_id[UUID_SIZE];
-	char *name;
+	const char *name;
 	char *data;
 	size_t len;
 	bool replace;
@@ -55,10 +55,8 @@ void notify_batch_init(struct notify_batch *b, const struct notify *n)
 
 void notify_batch_free(struct notify_batch *b)
 {
-	for (size_t i = 0; i < b->n; i++) {
-		free(b->items[i].name);
+	for (size_t i = 0; i < b->n; i++)
 		free(b->items[i].data);
-	}
 	free(b->items);
 	free(b->rows);
 	*b = (struct notify_batch){.notify = b->notify};
@@ -69,6 +67,7 @@ void notify_batch_add(struct notify_batch *b, enum notify_kind kind, const char 
 {
 	size_t len = json->len;
 	char *data = buf_take(json);
+	const char *first = NULL; /* the same once an item owns it */
 	for (size_t i = 0; i < b->notify->n; i++) {
 		const struct notify_sink *sink = &b->notify->sinks[i];
 		if (sink->kind != kind)
@@ -81,13 +80,16 @@ void notify_batch_add(struct notify_batch *b, enum notify_kind kind, const char 
 		*item = (struct notify_item){
 			.kind = kind,
 			.publisher = sink->publisher,
-			.name = mem_strdup(name),
-			.data = mem_strndup(data, len),
+			.name = name,
+			.data = data ? data : mem_strndup(first, len),
 			.len = len,
 			.replace = replace,
 			.keep = keep,
 		};
 		str_copy(item->upload_id, sizeof(item->upload_id), upload_id);
+		if (data)
+			first = data;
+		data = NULL;
 	}
 	free(data);
 }

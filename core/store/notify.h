@@ -47,8 +47,8 @@ struct notify_batch {
 void notify_batch_init(struct notify_batch *b, const struct notify *n);
 void notify_batch_free(struct notify_batch *b);
 /*
- * Add one message for every sink of ${kind}; ${json} is taken over and left empty. ${keep}: must
- * not be lost.
+ * Add one message for every sink of ${kind}; ${json} is taken over and left empty. ${name} must
+ * outlive the batch. ${keep}: must not be lost.
  */
 void notify_batch_add(struct notify_batch *b, enum notify_kind kind, const char *upload_id,
 	const char *name, bool replace, bool keep, struct buf *json);
