@@ -115,11 +115,11 @@ C_FILES = $(shell git ls-files '*.c' '*.h')
 .PHONY: lint
 lint: ## clang-format check, clang-tidy, cppcheck
 	@deploy/install-packages.sh build lint
-	clang-format --dry-run --Werror $(C_FILES)
-	cppcheck --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+	$(Q)clang-format --dry-run --Werror $(C_FILES)
+	$(Q)cppcheck --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 		--quiet -j2 -I. -D_GNU_SOURCE -DDEX_VERSION='""' -DDEX_GIT_SHA='""' \
 		--suppressions-list=.cppcheck core backends fcgi tools
-	clang-tidy --quiet $(LIB_SRC) $(FCGI_SRC) $(DELIVER_SRC) -- -std=c17 $(CPPFLAGS) \
+	$(Q)clang-tidy --quiet $(LIB_SRC) $(FCGI_SRC) $(DELIVER_SRC) -- -std=c17 $(CPPFLAGS) \
 		-DDEX_VERSION='""' -DDEX_GIT_SHA='""'
 
 .PHONY: fuzz

@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #define FILE_MODE 0640
+#define PUSH_BYTES ((uint64_t)8 << 20)
 #define TMP_PREFIX ".dex-"
 #define TMP_SUFFIX ".part"
 #define TMP_RANDOM 16 /* bytes, written as hex */
@@ -45,6 +46,7 @@ struct file_writer {
 	int fd;     /* -1 until the first byte */
 	int dir_fd; /* BLOB_STAGE: directory of the temporary name, -1 until the first byte */
 	bool entry_synced;
+	uint64_t pushed; /* the kernel was asked to write out what lies before */
 	char tmp[TMP_LEN + 1];
 };
 
@@ -264,6 +266,7 @@ static struct blob_writer *file_begin(struct blob_store *base, const char *key, 
 	if (check_name(key, err) < 0)
 		return NULL;
 	struct file_writer *w = writer_new();
+	w->pushed = offset;
 	if (mode == BLOB_RESUME && offset > 0) {
 		w->fd = resume_open(store_of(base), key, offset, err);
 		w->entry_synced = true;
@@ -287,6 +290,18 @@ static int writer_open(struct file_writer *w, struct err *err)
 	return w->fd < 0 ? -1 : 0;
 }
 
+/* Writing to the disk begins while the rest still arrives, so that the sync finds little to wait
+ * for. */
+static void push(struct file_writer *w)
+{
+	uint64_t end = w->base.offset;
+
+	if (!store_of(w->base.store)->durable || end - w->pushed < PUSH_BYTES)
+		return;
+	fsio_push(w->fd, w->pushed, end - w->pushed);
+	w->pushed = end;
+}
+
 static int file_append(struct blob_writer *base, const void *data, size_t len, struct err *err)
 {
 	struct file_writer *w = (struct file_writer *)base;
@@ -294,6 +309,7 @@ static int file_append(struct blob_writer *base, const void *data, size_t len, s
 		return -1;
 	if (fsio_pwrite_all(w->fd, data, len, base->offset, err) == 0) {
 		base->offset += len;
+		push(w);
 		return 0;
 	}
 	/* The file ended at our offset before, so its size tells how much was taken. */

@@ -312,6 +312,12 @@ int fsio_read_file(const char *path, struct buf *out, struct err *err)
 	return rc;
 }
 
+void fsio_push(int fd, uint64_t offset, uint64_t len)
+{
+	/* Where it cannot be done, the sync does all of the work. */
+	(void)sync_file_range(fd, (off_t)offset, (off_t)len, SYNC_FILE_RANGE_WRITE);
+}
+
 int fsio_sync_data(int fd, struct err *err)
 {
 	if (fdatasync(fd) != 0)

@@ -41,6 +41,8 @@ ssize_t fsio_pread_full(int fd, void *data, size_t len, uint64_t offset, struct 
 /* Whole file into ${out} (emptied first); beyond out->max is ERR_TOO_LARGE. */
 int fsio_read_file(const char *path, struct buf *out, struct err *err);
 
+/* A hint: begin to write these bytes to the disk, without waiting for it. */
+void fsio_push(int fd, uint64_t offset, uint64_t len);
 int fsio_sync_data(int fd, struct err *err);   /* fdatasync */
 int fsio_sync_dir(int dirfd, struct err *err); /* fsync of a directory */
 /* fsync the directory that holds ${path} (relative to ${dirfd}, AT_FDCWD allowed). */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A whole installation in a temporary directory: web server, responders, dex-deliver."""
 
+import contextlib
 import glob
 import json
 import os
@@ -251,7 +252,8 @@ class Stack:
         for at, _, names in os.walk(base):
             for name in names:
                 full = os.path.join(at, name)
-                with open(full, "rb") as f:
+                # A temporary name may become the final one between the look and the reading.
+                with contextlib.suppress(FileNotFoundError), open(full, "rb") as f:
                     found[os.path.relpath(full, base)] = f.read()
         return found
 
