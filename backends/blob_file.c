@@ -561,9 +561,11 @@ static int sweep_one(void *arg, const struct blob_file_entry *e, struct err *err
 	return 0;
 }
 
-static int file_sweep(
-	struct blob_store *base, int64_t age_ms, uint64_t *removed_out, struct err *err)
+static int file_sweep(struct blob_store *base, int64_t age_ms, blob_in_use_fn *in_use, void *arg,
+	uint64_t *removed_out, struct err *err)
 {
+	(void)in_use;
+	(void)arg;
 	struct sweeping s = {.before = clock_now() - age_ms * CLOCK_US_PER_MS};
 	int fd = open_key(store_of(base), ".", O_RDONLY | O_DIRECTORY, err);
 	if (fd < 0)

@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
 # folder (longest match wins) : what its files may include, as a regular expression
 rules='
 core/base      : core/base/
+core/net       : core/base/|core/net/
 core/store     : core/base/|core/store/|core/metrics\.h
 core/tus       : core/base/|core/store/|core/tus/|core/app\.h|core/metrics\.h
 core/dex       : core/base/|core/store/|core/dex/|core/app\.h|core/metrics\.h|core/version\.h|core/config\.h|core/tus/hooks\.h
@@ -22,6 +23,8 @@ tools/dex_deliver.c : core/|tools/|backends/registry\.h
 confined='
 jansson.h    : core/base/json.h
 yaml.h       : core/base/yaml.c
+curl/        : core/net/http[a-z_]*\.[ch]
+expat.h      : core/net/xml.c
 openssl/     : core/base/digest.c
 sqlite3.h    : backends/state_sqlite[a-z_]*\.[ch]
 fcgiapp.h    : fcgi/serve_fastcgi[a-z_]*\.[ch]

@@ -180,7 +180,7 @@ static void stage_accepts_metadata(void **state)
 	struct blob_world *w = *state;
 	const char *const keys[] = {"sender_id", "r\xc3\xa9gion"};
 	const char *const values[] = {"x", "\xc3\xa9"};
-	struct blob_meta meta = {keys, values, 2};
+	struct blob_meta meta = {.keys = keys, .values = values, .n = 2};
 	struct blob_writer *a = blob_world_begin(w, "k", BLOB_STAGE, 0);
 	blob_world_append(w, a, "x");
 	blob_world_ok(w, blob_commit(a, &meta, &w->err));
@@ -197,7 +197,7 @@ static void stage_ended_leaves_nothing(void **state)
 	blob_end(blob_world_begin(w, "d/k", BLOB_STAGE, 0));
 	blob_world_assert_missing(w, w->s, "d/k");
 	assert_int_equal(blob_world_count(w, w->s, ""), 0);
-	blob_world_ok(w, blob_sweep(w->s, -10000, &removed, &w->err));
+	blob_world_ok(w, blob_sweep(w->s, -10000, NULL, NULL, &removed, &w->err));
 	assert_int_equal(removed, 0);
 }
 
@@ -211,7 +211,7 @@ static void stage_never_replaces(void **state)
 	assert_int_equal(blob_commit(a, NULL, &w->err), -1);
 	assert_int_equal(w->err.code, ERR_EXISTS);
 	blob_world_assert_content(w, w->s, "d/k", "first");
-	blob_world_ok(w, blob_sweep(w->s, -10000, &removed, &w->err));
+	blob_world_ok(w, blob_sweep(w->s, -10000, NULL, NULL, &removed, &w->err));
 	assert_int_equal(removed, 0);
 }
 

@@ -62,7 +62,7 @@ static void copy_of_a_short_source_is_corrupt(void **state)
 	assert_int_equal(blob_copy_from(w->s, "x", src, 2, NULL, NULL, NULL, &w->err), -1);
 	assert_int_equal(w->err.code, ERR_NOT_FOUND);
 	blob_world_assert_missing(w, w->s, "x");
-	blob_world_ok(w, blob_sweep(w->s, -10000, &removed, &w->err));
+	blob_world_ok(w, blob_sweep(w->s, -10000, NULL, NULL, &removed, &w->err));
 	assert_int_equal(removed, 0);
 }
 

@@ -63,7 +63,7 @@ static void assert_nothing_stays(struct world *w)
 	blob_fault_set(w->s, NULL);
 	assert_int_equal(blob_stat(w->s, "k", &st, &w->err), -1);
 	assert_int_equal(w->err.code, ERR_NOT_FOUND);
-	assert_int_equal(blob_sweep(w->s, -10000, &removed, &w->err), 0);
+	assert_int_equal(blob_sweep(w->s, -10000, NULL, NULL, &removed, &w->err), 0);
 	assert_int_equal(removed, 0);
 }
 
@@ -225,7 +225,7 @@ static void every_call_can_fail(void **state)
 	assert_int_equal(blob_read(w->s, "k", 0, &c, 1, &w->err), -1);
 	assert_int_equal(blob_del(w->s, "k", NULL, &w->err), -1);
 	assert_int_equal(blob_list(w->s, "", NULL, NULL, &w->err), -1);
-	assert_int_equal(blob_sweep(w->s, 0, NULL, &w->err), -1);
+	assert_int_equal(blob_sweep(w->s, 0, NULL, NULL, NULL, &w->err), -1);
 	assert_int_equal(blob_probe(w->s, true, &w->err), -1);
 	assert_int_equal(blob_commit(a, NULL, &w->err), -1);
 	assert_int_equal(w->err.code, ERR_IO);

@@ -301,11 +301,11 @@ static void killed_before_commit_shows_nothing(void **state)
 	assert_int_equal(blob_list(w->s, "", collect, all, &w->err), 0);
 	assert_string_equal(all, "");
 	assert_int_equal(put(w, BLOB_STAGE, "d/k", "whole"), 0);
-	assert_int_equal(blob_sweep(w->s, 3600 * 1000, &removed, &w->err), 0);
+	assert_int_equal(blob_sweep(w->s, 3600 * 1000, NULL, NULL, &removed, &w->err), 0);
 	assert_int_equal(removed, 0);
-	assert_int_equal(blob_sweep(w->s, -10000, &removed, &w->err), 0);
+	assert_int_equal(blob_sweep(w->s, -10000, NULL, NULL, &removed, &w->err), 0);
 	assert_int_equal(removed, 1);
-	assert_int_equal(blob_sweep(w->s, -10000, &removed, &w->err), 0);
+	assert_int_equal(blob_sweep(w->s, -10000, NULL, NULL, &removed, &w->err), 0);
 	assert_int_equal(removed, 0);
 	assert_int_equal(blob_stat(w->s, "d/k", &st, &w->err), 0);
 	assert_int_equal(st.size, 5);

@@ -220,11 +220,33 @@ static int each(struct sweep *s,
 	return rc;
 }
 
-static void sweep_store(struct sweep *s, struct blob_store *store)
+/*
+ * Whether a part of an unfinished upload, left in storage, is one its state knows of. A tombstone's
+ * go with its data.
+ */
+static int part_in_use(void *arg, const char *key, const char *part)
+{
+	const struct sweep *s = arg;
+	const char *slash = strrchr(key, '/');
+	const char *id = slash ? slash + 1 : key;
+	struct upload u = {0};
+	struct err err = {0};
+	if (!str_is_uuid(id))
+		return -1;
+	enum state_result res = state_upload_get(s->app->state, id, &u, &err);
+	int in_use = res == STATE_OK && u.token && strstr(u.token, part) != NULL;
+	if (res == STATE_ERROR)
+		LOG(LOG_LEVEL_WARN, "part in storage cannot be looked up", log_str("upload_id", id),
+			log_err(&err));
+	upload_free(&u);
+	return res == STATE_ERROR ? -1 : in_use;
+}
+
+static void sweep_store(struct sweep *s, struct blob_store *store, blob_in_use_fn *in_use)
 {
 	struct err err = {0};
 	uint64_t removed = 0;
-	if (blob_sweep(store, STRAY_AGE_MS, &removed, &err) < 0)
+	if (blob_sweep(store, STRAY_AGE_MS, in_use, s, &removed, &err) < 0)
 		LOG(LOG_LEVEL_WARN, "stray files cannot be removed",
 			log_str("store", blob_name(store)), log_err(&err));
 	s->out->stray += (size_t)removed;
@@ -321,14 +343,14 @@ static int sweep_strays(struct sweep *s, struct err *err)
 	default:
 		return 0;
 	}
-	sweep_store(s, s->app->uploads);
+	sweep_store(s, s->app->uploads, part_in_use);
 	for (size_t i = 0; s->app->routing && i < s->app->routing->ntargets && !stopped(s); i++) {
 		/* Those that were delivered to; nobody else leaves anything behind. */
 		pthread_mutex_lock(&s->app->target_mutex);
 		struct blob_store *target = s->app->targets[i];
 		pthread_mutex_unlock(&s->app->target_mutex);
 		if (target)
-			sweep_store(s, target);
+			sweep_store(s, target, NULL);
 	}
 	return tell_orphans(s, err);
 }

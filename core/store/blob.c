@@ -419,7 +419,8 @@ int blob_list(
 	return rc;
 }
 
-int blob_sweep(struct blob_store *s, int64_t age_ms, uint64_t *removed_out, struct err *err)
+int blob_sweep(struct blob_store *s, int64_t age_ms, blob_in_use_fn *in_use, void *arg,
+	uint64_t *removed_out, struct err *err)
 {
 	struct err scratch;
 	uint64_t removed = 0;
@@ -429,7 +430,7 @@ int blob_sweep(struct blob_store *s, int64_t age_ms, uint64_t *removed_out, stru
 	/* A backend without this slot leaves nothing behind. */
 	if (s->backend->sweep) {
 		struct op op = op_start(s, "sweep", NULL);
-		rc = s->backend->sweep(s, age_ms, &removed, err);
+		rc = s->backend->sweep(s, age_ms, in_use, arg, &removed, err);
 		op_end(&op, rc < 0, err);
 	}
 	if (removed_out)

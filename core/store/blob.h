@@ -33,6 +33,14 @@ enum blob_cap {
 	BLOB_CAP_ADOPT = 1 << 0,
 	/* blob_copy_from between two stores of this backend avoids moving the bytes through us */
 	BLOB_CAP_FAST_COPY = 1 << 1,
+	/*
+	 * What is appended is in the store only once blob_sync or blob_commit has returned,
+	 * whatever durability is asked for, and lost with its writer before. Each of them is one
+	 * request or more to a service: not to be asked for with every piece.
+	 */
+	BLOB_CAP_STORED_BY_SYNC = 1 << 2,
+	/* blob_read costs a request: ask for megabytes at a time, several at once */
+	BLOB_CAP_REMOTE = 1 << 3,
 };
 
 struct blob_option {
@@ -44,7 +52,8 @@ struct blob_option {
 enum blob_mode {
 	/*
 	 * Upload storage: bytes may be appended over many writers, processes and days; ${offset}
-	 * says where to go on. Visibility does not matter: `state` decides who may read.
+	 * says where to go on. Visibility does not matter: `state` decides who may read. It can be
+	 * read and copied once it was committed, which is due when its last byte is there.
 	 */
 	BLOB_RESUME,
 	/*
@@ -59,6 +68,11 @@ struct blob_meta { /* user metadata that travels with an object: pairs of UTF-8 
 	const char *const *keys;
 	const char *const *values;
 	size_t n;
+	/*
+	 * NULL, or where the keys that could not be carried (too long, too many) are listed, joined
+	 * by ", ". Stores that carry no metadata at all leave it alone.
+	 */
+	struct buf *left_out;
 };
 
 struct blob_stat {
@@ -111,8 +125,10 @@ int blob_commit(struct blob_writer *w, const struct blob_meta *meta, struct err 
 /* Stop writing and free the writer. BLOB_RESUME keeps what was appended, BLOB_STAGE removes it. */
 void blob_end(struct blob_writer *w); /* NULL is fine */
 
-/* Size and times. -1 with ERR_NOT_FOUND where nothing lies. For BLOB_RESUME objects: bytes taken so
- * far. */
+/*
+ * Size and times. -1 with ERR_NOT_FOUND where nothing lies. For BLOB_RESUME objects: bytes taken so
+ * far; in a BLOB_CAP_STORED_BY_SYNC store they may not be there before they were committed.
+ */
 int blob_stat(struct blob_store *s, const char *key, struct blob_stat *out, struct err *err);
 /*
  * Up to ${len} bytes from ${offset}; fewer only at the end. Returns the count or -1. One call may
@@ -148,9 +164,15 @@ typedef int blob_list_fn(void *arg, const char *key, const struct blob_stat *sta
 /* Every object whose key starts with ${prefix} (a whole segment), order unspecified. */
 int blob_list(
 	struct blob_store *s, const char *prefix, blob_list_fn *fn, void *arg, struct err *err);
-/* Remove temporary names older than ${age_ms} that dead processes left (staged files, stray parts).
+/*
+ * Remove what dead processes left and is older than ${age_ms}: staged files, parts and tails of
+ * BLOB_RESUME objects that nobody goes on with. ${in_use} is asked about the latter: is ${part} (a
+ * name that the tokens of ${key} contain) part of the object's newest token? 1: yes, 0: no, -1:
+ * cannot be told, which leaves it. NULL: this store has no BLOB_RESUME objects.
  */
-int blob_sweep(struct blob_store *s, int64_t age_ms, uint64_t *removed_out, struct err *err);
+typedef int blob_in_use_fn(void *arg, const char *key, const char *part);
+int blob_sweep(struct blob_store *s, int64_t age_ms, blob_in_use_fn *in_use, void *arg,
+	uint64_t *removed_out, struct err *err);
 
 /* Cheap check that the store answers (and, for ${writable}, would take a write). */
 int blob_probe(struct blob_store *s, bool writable, struct err *err);

@@ -13,6 +13,12 @@
 enum blob_option_flags {
 	BLOB_OPT_REQUIRED = 1 << 0,
 	BLOB_OPT_SECRET = 1 << 1, /* masked wherever options are shown */
+	/* `env` also serves delivery targets that do not set the option: how a machine is set up,
+	   no matter for what (proxy, certificates, the AWS tools' variables) */
+	BLOB_OPT_AMBIENT = 1 << 2,
+	/* BLOB_OPT_AMBIENT, but only for targets that set none of these: keys that belong together
+	 */
+	BLOB_OPT_IDENTITY = 1 << 3,
 };
 
 struct blob_option_spec {
@@ -67,7 +73,8 @@ struct blob_backend {
 		struct err *err);
 	int (*list)(struct blob_store *s, const char *prefix, blob_list_fn *fn, void *arg,
 		struct err *err);
-	int (*sweep)(struct blob_store *s, int64_t age_ms, uint64_t *removed_out, struct err *err);
+	int (*sweep)(struct blob_store *s, int64_t age_ms, blob_in_use_fn *in_use, void *arg,
+		uint64_t *removed_out, struct err *err);
 	int (*probe)(struct blob_store *s, bool writable, struct err *err);
 };
 

@@ -178,12 +178,12 @@ static int fault_list(
 	return blob_list(of(base)->inner, prefix, fn, arg, err);
 }
 
-static int fault_sweep(
-	struct blob_store *base, int64_t age_ms, uint64_t *removed_out, struct err *err)
+static int fault_sweep(struct blob_store *base, int64_t age_ms, blob_in_use_fn *in_use, void *arg,
+	uint64_t *removed_out, struct err *err)
 {
 	if (check(base, BLOB_FAULT_SWEEP, err) < 0)
 		return -1;
-	return blob_sweep(of(base)->inner, age_ms, removed_out, err);
+	return blob_sweep(of(base)->inner, age_ms, in_use, arg, removed_out, err);
 }
 
 static int fault_probe(struct blob_store *base, bool writable, struct err *err)
