@@ -127,6 +127,46 @@ static void every_listed_name_works_and_no_other(void **state)
 	digest_free(NULL);
 }
 
+/* Test cases 1, 2 and 6 of RFC 4231, and a key of no bytes. */
+static void sha256_and_its_hmac_at_once(void **state)
+{
+	(void)state;
+	unsigned char sum[DIGEST_SHA256_SIZE];
+	char hex[2 * DIGEST_SHA256_SIZE + 1];
+	digest_sha256("abc", 3, sum);
+	str_hex(hex, sum, sizeof sum);
+	assert_string_equal(
+		hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+	digest_sha256(NULL, 0, sum);
+	str_hex(hex, sum, sizeof sum);
+	assert_string_equal(
+		hex, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+	unsigned char b20[20];
+	unsigned char a131[131];
+	memset(b20, 0x0b, sizeof b20);
+	memset(a131, 0xaa, sizeof a131);
+	const struct {
+		const void *key;
+		size_t key_len;
+		const char *data;
+		const char *hex;
+	} rows[] = {
+		{b20, sizeof b20, "Hi There",
+			"b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"},
+		{"Jefe", 4, "what do ya want for nothing?",
+			"5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"},
+		{a131, sizeof a131, "Test Using Larger Than Block-Size Key - Hash Key First",
+			"60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"},
+		{NULL, 0, "", "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad"},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		digest_hmac_sha256(
+			rows[i].key, rows[i].key_len, rows[i].data, strlen(rows[i].data), sum);
+		str_hex(hex, sum, sizeof sum);
+		assert_string_equal(hex, rows[i].hex);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -134,6 +174,7 @@ int main(void)
 		cmocka_unit_test(crc32c_matches_rfc_3720_both_ways),
 		cmocka_unit_test(crc32c_does_not_depend_on_how_a_text_is_cut),
 		cmocka_unit_test(every_listed_name_works_and_no_other),
+		cmocka_unit_test(sha256_and_its_hmac_at_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

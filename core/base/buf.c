@@ -22,6 +22,13 @@ void buf_free(struct buf *b)
 	buf_init(b, b->max);
 }
 
+void buf_free_secret(struct buf *b)
+{
+	if (b->data)
+		mem_wipe(b->data, b->cap);
+	buf_free(b);
+}
+
 void buf_reset(struct buf *b)
 {
 	b->len = 0;

@@ -4,7 +4,9 @@
 #include "core/base/crc32c.h"
 #include "core/base/mem.h"
 
+#include <limits.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,4 +92,19 @@ void digest_free(struct digest *d)
 		return;
 	EVP_MD_CTX_free(d->ctx);
 	free(d);
+}
+
+void digest_sha256(const void *data, size_t len, unsigned char out[DIGEST_SHA256_SIZE])
+{
+	if (EVP_Digest(data, len, out, NULL, EVP_sha256(), NULL) != 1)
+		abort(); /* out of memory: a made-up sum would be worse */
+}
+
+void digest_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
+	unsigned char out[DIGEST_SHA256_SIZE])
+{
+	unsigned char none = 0;
+	if (key_len > INT_MAX ||
+		!HMAC(EVP_sha256(), key_len > 0 ? key : &none, (int)key_len, data, len, out, NULL))
+		abort();
 }

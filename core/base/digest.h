@@ -23,4 +23,11 @@ void digest_free(struct digest *d); /* NULL is fine */
 /* Length of the sum of ${name} in bytes, 0 when unknown. */
 size_t digest_size(const char *name);
 
+/* SHA-256 of ${len} bytes at once. */
+#define DIGEST_SHA256_SIZE 32
+void digest_sha256(const void *data, size_t len, unsigned char out[DIGEST_SHA256_SIZE]);
+/* HMAC-SHA256 (RFC 2104) of ${len} bytes under a key of any length. */
+void digest_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
+	unsigned char out[DIGEST_SHA256_SIZE]);
+
 #endif

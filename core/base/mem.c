@@ -71,3 +71,11 @@ void mem_wipe(void *p, size_t n)
 	if (n > 0)
 		explicit_bzero(p, n);
 }
+
+void mem_free_secret(char *s)
+{
+	if (!s)
+		return;
+	mem_wipe(s, strlen(s));
+	free(s);
+}

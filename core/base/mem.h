@@ -18,5 +18,7 @@ char *mem_strdup(const char *s);                 /* NULL gives NULL */
 char *mem_strndup(const char *s, size_t n);
 /* Overwrite ${n} bytes in a way the compiler keeps (keys, tokens), before they are freed. */
 void mem_wipe(void *p, size_t n);
+/* Wipe and free a string; NULL is fine. */
+void mem_free_secret(char *s);
 
 #endif

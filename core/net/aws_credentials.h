@@ -29,9 +29,13 @@ struct aws_credentials_options {
 	const char *web_identity_token_file; /* AWS_WEB_IDENTITY_TOKEN_FILE */
 	const char *role_arn;                /* AWS_ROLE_ARN */
 	const char *role_session_name;       /* AWS_ROLE_SESSION_NAME */
-	const char *sts_endpoint;    /* AWS_ENDPOINT_URL_STS; https://sts.REGION.amazonaws.com */
-	const char *container_uri;   /* AWS_CONTAINER_CREDENTIALS_FULL_URI, or RELATIVE_URI */
-	const char *container_token; /* AWS_CONTAINER_AUTHORIZATION_TOKEN */
+	const char *sts_endpoint; /* AWS_ENDPOINT_URL_STS; https://sts.REGION.amazonaws.com */
+	/*
+	 * AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or, where there is none, FULL_URI: without TLS
+	 * only of this machine, ECS or EKS.
+	 */
+	const char *container_uri;
+	const char *container_token;      /* AWS_CONTAINER_AUTHORIZATION_TOKEN */
 	const char *container_token_file; /* AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE */
 	const char
 		*metadata_endpoint; /* AWS_EC2_METADATA_SERVICE_ENDPOINT; http://169.254.169.254 */
@@ -50,10 +54,18 @@ struct aws_credentials *aws_credentials_new(
 	const struct aws_credentials_options *o, struct net_http *http);
 void aws_credentials_free(struct aws_credentials *c); /* NULL is fine */
 
-/* The keys to sign with now. ERR_DENIED: no place has any, the text names the places looked at. */
+/*
+ * The keys to sign with now. ERR_DENIED: no place has any, the text names the places looked at; or
+ * the profile, other than "default", is in neither file. ERR_INVALID: half a pair, a malformed file
+ * or option. ERR_UNSUPPORTED: the profile wants another way. ERR_UNAVAILABLE: the service that has
+ * them does not answer; it is remembered for five seconds. No text holds a key or a token.
+ */
 int aws_credentials_get(struct aws_credentials *c, struct aws_keys *out, struct err *err);
 void aws_keys_free(struct aws_keys *k);
-/* A service has refused these keys: those that were fetched are fetched anew next time. */
+/*
+ * A service has refused these keys: those that were fetched are fetched anew next time, but not
+ * twice within five seconds.
+ */
 void aws_credentials_refused(struct aws_credentials *c);
 /* Region: given, of the profile, or "us-east-1". Valid as long as ${c}. */
 const char *aws_credentials_region(struct aws_credentials *c);

@@ -20,7 +20,7 @@ struct net_headers {
 
 void net_headers_init(struct net_headers *h);
 void net_headers_free(struct net_headers *h); /* values are wiped first; leaves an empty list */
-/* Add a field, also where one of that name is there. CR, LF and NUL in a value become spaces. */
+/* Add a field, also where one of that name is there. CR and LF become spaces. */
 void net_headers_add(struct net_headers *h, const char *name, const char *value);
 /* Take away every field of that name, then add this one; ${value} NULL: only take away. */
 void net_headers_set(struct net_headers *h, const char *name, const char *value);

@@ -23,7 +23,7 @@ struct net_http_options {
 	const char *ca_file; /* certificates to trust instead of the system's; NULL: the system's */
 	const char *proxy;   /* proxy URL; NULL: none, whatever the environment says */
 	int64_t connect_ms;  /* to connect and shake hands; 0: 5 s */
-	int64_t stall_ms;    /* without a byte in either direction; 0: 30 s */
+	int64_t stall_ms; /* without a byte in either direction, looked at once a second; 0: 30 s */
 };
 struct net_http *net_http_new(const struct net_http_options *o); /* strings are copied */
 void net_http_free(struct net_http *h); /* no request may be running; NULL is fine */
@@ -39,11 +39,16 @@ struct net_request {
 	size_t body_len;  /* PUT and POST always send a Content-Length, also of 0 */
 	/*
 	 * Called before each try with the wall clock (microseconds) to sign with; it sets fields of
-	 * ${headers} with net_headers_set, and may set ${url}. NULL: nothing to sign. -1 + err:
-	 * give up.
+	 * ${headers} with net_headers_set, and may set ${signed_url}. NULL: nothing to sign. -1 +
+	 * err: give up.
 	 */
 	int (*sign)(void *arg, struct net_request *r, int64_t now, struct err *err);
 	void *sign_arg;
+	/*
+	 * Sent instead of ${url} where not NULL: a URL that carries its signature. sign frees the
+	 * one of the last try and makes another from ${url}, which stays as it was.
+	 */
+	char *signed_url; /* malloc'ed; net_request_free wipes it */
 	/*
 	 * Called at each try's end that brought an answer: true: try again at once (the clock was
 	 * wrong, a token was old) - at most twice in all. NULL: never.
@@ -75,7 +80,7 @@ struct net_response {
 void net_request_init(struct net_request *r, const char *method, const char *url);
 void net_request_free(struct net_request *r);                    /* its headers */
 void net_response_init(struct net_response *a, size_t body_max); /* 0: 256 KiB */
-void net_response_free(struct net_response *a);
+void net_response_free(struct net_response *a); /* fields and body are wiped first */
 
 /*
  * Send ${r} and wait for the answer. 0: there is one, of whatever status, in ${a} (initialised by

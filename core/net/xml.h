@@ -15,9 +15,9 @@ struct err;
 
 /*
  * Called at the end of each element. ${path}: names from the root joined by '/', as in
- * "ListBucketResult/Contents/Key". ${text}: its character data (of elements without children all
- * of it, at most 64 KiB), without surrounding white space only where it is nothing else. -1 ends
- * parsing with ERR_INVALID.
+ * "ListBucketResult/Contents/Key". ${text}: character data: all of it, as it is, of an element
+ * without children; of others what follows the last child, "" where that is white space. At most
+ * 64 KiB. -1 ends parsing with ERR_INVALID.
  */
 typedef int xml_element_fn(void *arg, const char *path, const char *text);
 

@@ -19,7 +19,7 @@ for source in tests/fuzz/fuzz_*.c; do
   fi
   clang -std=c17 -D_GNU_SOURCE -I. -g -O1 -fsanitize=fuzzer,address,undefined \
     -fno-sanitize-recover=undefined -o "build/fuzz/$name" "$source" $B/libdexfcgi.a $B/libdex.a \
-    $(pkg-config --libs jansson yaml-0.1 libcrypto sqlite3) -lfcgi -pthread
+    $(pkg-config --libs jansson yaml-0.1 libcrypto sqlite3 expat) -lfcgi -pthread
   mkdir -p "build/fuzz/corpus/$name"
   echo "== $name, $seconds seconds"
   "build/fuzz/$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
