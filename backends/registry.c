@@ -7,13 +7,17 @@
 #include "core/store/publish_impl.h"
 #include "core/store/state_impl.h"
 
+extern const struct blob_backend blob_azure_backend;
 extern const struct blob_backend blob_file_backend;
+extern const struct blob_backend blob_s3_backend;
 extern const struct lock_backend lock_file_backend;
 extern const struct publish_backend publish_file_backend;
 extern const struct state_backend state_sqlite_backend;
 
 const struct blob_backend *const registry_blob[] = {
 	&blob_file_backend,
+	&blob_azure_backend,
+	&blob_s3_backend,
 	NULL,
 };
 

@@ -77,14 +77,18 @@ static const char schema_1[] =
 	"PRAGMA application_id=1145395285;" /* STATE_SQLITE_SQL_APPLICATION */
 	"PRAGMA user_version=1;";
 
-const char *const state_sqlite_sql_migrations[] = {schema_1};
+/* What lies beyond the offset can be more than unverified: enum upload_beyond. */
+static const char schema_2[] = "ALTER TABLE uploads RENAME COLUMN unverified TO beyond;"
+			       "PRAGMA user_version=2;";
+
+const char *const state_sqlite_sql_migrations[] = {schema_1, schema_2};
 const int state_sqlite_sql_version =
 	(int)(sizeof(state_sqlite_sql_migrations) / sizeof(state_sqlite_sql_migrations[0]));
 
-/* ?1 id ?2 from ?3 to ?4 length ?5 token ?6 unverified ?7 fence ?8 now */
+/* ?1 id ?2 from ?3 to ?4 length ?5 token ?6 beyond ?7 fence ?8 now */
 #define CHANGE_SET                                                               \
 	"UPDATE uploads SET offset=?3, touched_at=iif(offset=?3,touched_at,?8)," \
-	" length=iif(length<0,?4,length), token=coalesce(?5,token), unverified=?6, fence=?7"
+	" length=iif(length<0,?4,length), token=coalesce(?5,token), beyond=?6, fence=?7"
 #define CHANGE_WHERE                                            \
 	" WHERE id=?1 AND status=0 AND offset=?2 AND fence<=?7" \
 	" AND (length<0 OR ?4<0 OR length=?4)"
@@ -124,13 +128,13 @@ const char *const state_sqlite_sql[SQL_COUNT] = {
 		" (SELECT count(*) FROM outbox INDEXED BY outbox_due WHERE due_at<=?1)",
 
 	[SQL_UPLOAD_CREATE] =
-		"INSERT INTO uploads(id, kind, status, length, offset, unverified, fence,"
+		"INSERT INTO uploads(id, kind, status, length, offset, beyond, fence,"
 		" created_at, touched_at, completed_at, ended_at, removable,"
 		" token, metadata, manifest, concat, owner)"
 		" VALUES(?1, ?2, 0, ?3, 0, 0, 0, ?4, ?4, 0, 0, 0, ?5, ?6, ?7, ?8, ?9)",
 	/* In the order of enum upload_column. */
 	[SQL_UPLOAD_GET] =
-		"SELECT id, kind, status, length, offset, unverified, created_at, touched_at,"
+		"SELECT id, kind, status, length, offset, beyond, created_at, touched_at,"
 		" completed_at, metadata, manifest, concat, token, owner FROM uploads WHERE id=?1",
 	[SQL_UPLOAD_STATUS] = "SELECT seq, status FROM uploads WHERE id=?1",
 	[SQL_UPLOAD_ADVANCE] =

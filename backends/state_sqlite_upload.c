@@ -11,7 +11,7 @@ enum upload_column { /* of SQL_UPLOAD_GET */
 	COL_STATUS,
 	COL_LENGTH,
 	COL_OFFSET,
-	COL_UNVERIFIED,
+	COL_BEYOND,
 	COL_CREATED_AT,
 	COL_TOUCHED_AT,
 	COL_COMPLETED_AT,
@@ -86,7 +86,7 @@ enum state_result state_sqlite_upload_get(
 			.status = (enum upload_status)state_sqlite_query_int(&q, COL_STATUS),
 			.length = state_sqlite_query_int(&q, COL_LENGTH),
 			.offset = state_sqlite_query_int(&q, COL_OFFSET),
-			.unverified = state_sqlite_query_int(&q, COL_UNVERIFIED) != 0,
+			.beyond = (enum upload_beyond)state_sqlite_query_int(&q, COL_BEYOND),
 			.created_at = state_sqlite_query_int(&q, COL_CREATED_AT),
 			.touched_at = state_sqlite_query_int(&q, COL_TOUCHED_AT),
 			.completed_at = state_sqlite_query_int(&q, COL_COMPLETED_AT),
@@ -112,9 +112,9 @@ struct change_args {
 	const struct outbox_list *msgs;
 };
 
-#define CHANGE_ARGS(ch)                                                                  \
-	SQL_ARGS(sql_text((ch)->id), sql_int((ch)->from), sql_int((ch)->to),             \
-		sql_int((ch)->length), sql_text((ch)->token), sql_int((ch)->unverified), \
+#define CHANGE_ARGS(ch)                                                              \
+	SQL_ARGS(sql_text((ch)->id), sql_int((ch)->from), sql_int((ch)->to),         \
+		sql_int((ch)->length), sql_text((ch)->token), sql_int((ch)->beyond), \
 		sql_int((int64_t)(ch)->fence), sql_int((ch)->now))
 
 static enum state_result advance_write(struct sql_conn *c, void *arg, struct err *err)

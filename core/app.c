@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/app.h"
 
+#include "core/app_store.h"
 #include "core/base/err.h"
 #include "core/base/fsio.h"
 #include "core/base/log.h"
@@ -20,35 +21,26 @@
 
 #define CONFIG_LOOK_MS 2000
 
-int app_upload_key(const struct app *a, const char *id, struct buf *out)
+int app_upload_key(const struct app *a, const char *id, struct buf *out, struct err *err)
 {
 	const char *prefix = a->config->upload_prefix;
 
-	return buf_printf(out, "%s%s%.2s/%s", prefix, *prefix ? "/" : "", id, id);
+	if (buf_printf(out, "%s%s%.2s/%s", prefix, *prefix ? "/" : "", id, id) == 0)
+		return 0;
+	return err_set(err, ERR_INVALID, __func__, "the storage prefix is too long");
 }
 
 static int open_uploads(struct app *a, struct err *err)
 {
-	const struct config *c = a->config;
-	bool durable = config_durability(c) != CONFIG_DURABLE_NONE;
-	const struct blob_option opts[] = {
-		{"path", c->upload_folder},
-		{"durable", durable ? "true" : "false"},
-	};
-
-	a->uploads = blob_open(a->backends.blob[0], "uploads", opts, 2, true, err);
-	return a->uploads ? 0 : err_prefix(err, "LOCAL_FOLDER_UPLOADS_TUS=%s", c->upload_folder);
+	a->uploads = app_store_open_uploads(a->config, &a->backends, err);
+	return a->uploads ? 0 : -1;
 }
 
 static int open_configs(struct app *a, struct err *err)
 {
-	const struct config *c = a->config;
-	const struct blob_option opts[] = {{"path", c->upload_config_path}};
-
-	a->config_store =
-		blob_open(a->backends.blob[0], "manifest configurations", opts, 1, false, err);
+	a->config_store = app_store_open_configs(a->config, &a->backends, err);
 	if (!a->config_store)
-		return err_prefix(err, "UPLOAD_CONFIG_PATH=%s", c->upload_config_path);
+		return -1;
 	/* config_lookup only reads the settings. */
 	a->manifests = manifest_configs_new(
 		a->config_store, config_lookup, (void *)a->config, CONFIG_LOOK_MS);
@@ -162,17 +154,9 @@ struct blob_store *app_target(struct app *a, size_t index, struct err *err)
 
 	pthread_mutex_lock(&a->target_mutex);
 	struct blob_store *s = a->targets[index];
-	if (!s) {
-		struct blob_option *opts = mem_zalloc((t->noptions + 1) * sizeof(*opts));
-		for (size_t i = 0; i < t->noptions; i++)
-			opts[i] = (struct blob_option){t->options[i].key, t->options[i].value};
-		s = a->targets[index] =
-			blob_open(t->backend, t->name, opts, t->noptions, true, err);
-		free(opts);
-	}
-	pthread_mutex_unlock(&a->target_mutex);
 	if (!s)
-		err_prefix(err, "target \"%s\"", t->name);
+		s = a->targets[index] = app_store_open_target(a->config, t, true, err);
+	pthread_mutex_unlock(&a->target_mutex);
 	return s;
 }
 
@@ -194,6 +178,7 @@ size_t app_check(const struct config *c, const struct app_backends *backends, st
 		routing_load(c->delivery_file, backends->blob, config_lookup, (void *)c, &err);
 	if (!r)
 		buf_printf(problems, "DEX_DELIVERY_CONFIG_FILE: %s\n", err.text);
+	app_store_check(c, backends, r, problems);
 	routing_free(r);
 	err_clear(&err);
 	if (open_configs(&a, &err) < 0 ||

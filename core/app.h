@@ -58,8 +58,8 @@ int app_open(struct app *a, const struct config *c, const struct app_backends *b
 	bool responder, struct err *err);
 void app_close(struct app *a);
 
-/* Storage key of an upload: {TUS_UPLOAD_PREFIX}/{first two hex digits}/{id}. */
-int app_upload_key(const struct app *a, const char *id, struct buf *out);
+/* Append the storage key of an upload: {TUS_UPLOAD_PREFIX}/{first two hex digits}/{id}. */
+int app_upload_key(const struct app *a, const char *id, struct buf *out, struct err *err);
 /* The opened store of target number ${index} in routing->targets; opened (made) on first use. */
 struct blob_store *app_target(struct app *a, size_t index, struct err *err);
 

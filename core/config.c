@@ -286,6 +286,21 @@ static void report_bad(struct loader *l, const struct config_row *row, const str
 	end_problem(l);
 }
 
+/* One of the variables that make the row unnecessary has a value. */
+static bool is_spared(const struct config *c, const struct config_row *row)
+{
+	for (const char *name = row->unless; name && *name;) {
+		size_t len = strcspn(name, "|");
+		char *one = mem_strndup(name, len);
+		const char *value = config_lookup((void *)(uintptr_t)c, one);
+		free(one);
+		if (value && *value)
+			return true;
+		name += len + (name[len] == '|');
+	}
+	return false;
+}
+
 static void load_row(struct loader *l, const struct config_row *row, char **text)
 {
 	const struct config_var *var = find_var(l->c->values, row->name);
@@ -304,7 +319,7 @@ static void load_row(struct loader *l, const struct config_row *row, char **text
 		if (config_value_parse(row, var->value, &v) < 0)
 			report_bad(l, row, var);
 	} else if (take_default(l->c, row, &v) < 0) {
-		if (row->flags & CONFIG_REQUIRED)
+		if ((row->flags & CONFIG_REQUIRED) && !is_spared(l->c, row))
 			report_missing(l, row);
 		else
 			v.text = mem_strdup("");
@@ -397,6 +412,15 @@ const char *config_lookup(void *arg, const char *name)
 	const struct config *c = arg;
 	const struct config_var *var = find_var(c->values, name);
 	return var ? var->value : NULL;
+}
+
+const char *config_in_force(const struct config *c, const char *name)
+{
+	const struct config_row *row = config_table_find(name);
+
+	if (row && !(row->flags & CONFIG_NOT_IN_THIS_BUILD))
+		return c->values->text[row - config_table];
+	return config_lookup((void *)(uintptr_t)c, name);
 }
 
 int config_dump(const struct config *c, struct buf *out)

@@ -78,6 +78,10 @@ enum config_durability config_durability(const struct config *c);
  */
 const char *config_lookup(void *arg, const char *name);
 
+/* Value in force of a row of the table, its default included, "" for none; else as config_lookup.
+ */
+const char *config_in_force(const struct config *c, const char *name);
+
 /* "NAME=value" lines of what is in force, secrets masked: for --check-config. */
 int config_dump(const struct config *c, struct buf *out);
 /* The table as a person reads it (--help-config), as .env.example, and as a Markdown table. */

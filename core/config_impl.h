@@ -60,6 +60,7 @@ struct config_row {
 	const char *def;
 	uint64_t min, max;   /* UINT, SIZE, DURATION */
 	const char *choices; /* CHOICE: "a|b|c" */
+	const char *unless;  /* CONFIG_REQUIRED, but not where one of these is set: "A|B" */
 	bool has_field;
 	size_t offset;    /* in struct config */
 	const char *help; /* one line, begins small, no final full stop */

@@ -41,8 +41,8 @@ static void options_are_checked(void **state)
 	const struct blob_backend *backend = registry_find_blob(blob_type(w->s));
 	if (!backend)
 		skip();
-	struct blob_option unknown[] = {{"path", w->dir}, {"no_such_option", "x"}};
-	assert_null(blob_open(backend, "x", unknown, 2, false, &w->err));
+	struct blob_option unknown[] = {{"no_such_option", "x"}};
+	assert_null(blob_open(backend, "x", unknown, 1, false, &w->err));
 	assert_int_equal(w->err.code, ERR_INVALID);
 	assert_non_null(strstr(w->err.text, "no_such_option"));
 	assert_null(blob_open(backend, "x", NULL, 0, false, &w->err));
@@ -91,22 +91,25 @@ static void resume_keeps_bytes_over_many_writers(void **state)
 	struct blob_world *w = *state;
 	const char *key = "up/load/1";
 	struct blob_writer *a = blob_world_begin(w, key, BLOB_RESUME, 0);
+	assert_string_equal(blob_token(a), "");
 	blob_world_append(w, a, "hello");
 	blob_world_append(w, a, "");
 	blob_world_append(w, a, " w");
 	assert_int_equal(blob_offset(a), 7);
-	blob_world_ok(w, blob_sync(a, &w->err));
-	char token[256];
-	snprintf(token, sizeof(token), "%s", blob_token(a));
+	struct blob_world_token seven = blob_world_sync(w, a);
 	blob_end(a);
 
-	struct blob_writer *b = blob_begin(w->s, key, BLOB_RESUME, 7, token, 0, &w->err);
-	assert_non_null(b);
-	assert_int_equal(blob_offset(b), 7);
-	blob_world_append(w, b, "orld");
-	blob_world_ok(w, blob_sync(b, &w->err));
-	blob_world_append(w, b, "!");
-	blob_world_ok(w, blob_commit(b, NULL, &w->err));
+	struct blob_writer *b = blob_world_resume(w, key, 7, &seven);
+	assert_string_equal(blob_token(b), seven.text);
+	blob_world_append(w, b, "orl");
+	struct blob_world_token ten = blob_world_sync(w, b);
+	blob_end(b);
+
+	struct blob_writer *c = blob_world_resume(w, key, 10, &ten);
+	blob_world_append(w, c, "d");
+	(void)blob_world_sync(w, c);
+	blob_world_append(w, c, "!");
+	blob_world_ok(w, blob_commit(c, NULL, &w->err));
 	blob_world_assert_content(w, w->s, key, "hello world!");
 }
 
@@ -114,8 +117,39 @@ static void resume_discards_bytes_beyond_its_offset(void **state)
 {
 	struct blob_world *w = *state;
 	struct blob_writer *a = blob_world_begin(w, "k", BLOB_RESUME, 0);
+	blob_world_append(w, a, "0123");
+	struct blob_world_token four = blob_world_sync(w, a);
+	/* Synced, but its token was lost in a crash. */
+	blob_world_append(w, a, "456");
+	(void)blob_world_sync(w, a);
+	blob_world_append(w, a, "789");
+	blob_end(a);
+	struct blob_writer *b = blob_world_resume(w, "k", 4, &four);
+	blob_world_append(w, b, "x");
+	blob_end(b);
+	b = blob_world_resume(w, "k", 4, &four);
+	blob_world_append(w, b, "y");
+	blob_world_ok(w, blob_commit(b, NULL, &w->err));
+	blob_world_assert_content(w, w->s, "k", "0123y");
+	struct blob_writer *c = blob_world_begin(w, "k", BLOB_RESUME, 0);
+	blob_world_append(w, c, "z");
+	blob_world_ok(w, blob_commit(c, NULL, &w->err));
+	blob_world_assert_content(w, w->s, "k", "z");
+}
+
+static void resume_shows_what_was_stored(void **state)
+{
+	struct blob_world *w = *state;
+	struct blob_writer *a = blob_world_begin(w, "k", BLOB_RESUME, 0);
 	blob_world_append(w, a, "0123456789");
-	blob_world_ok(w, blob_commit(a, NULL, &w->err));
+	if (blob_can(w->s, BLOB_CAP_STORED_BY_SYNC)) {
+		blob_world_assert_missing(w, w->s, "k");
+		blob_world_ok(w, blob_commit(a, NULL, &w->err));
+		blob_world_assert_content(w, w->s, "k", "0123456789");
+		return;
+	}
+	blob_world_assert_content(w, w->s, "k", "0123456789");
+	blob_end(a);
 	struct blob_writer *b = blob_world_begin(w, "k", BLOB_RESUME, 4);
 	blob_world_append(w, b, "x");
 	blob_end(b);
@@ -123,10 +157,6 @@ static void resume_discards_bytes_beyond_its_offset(void **state)
 	struct blob_writer *c = blob_world_begin(w, "k", BLOB_RESUME, 2);
 	blob_world_ok(w, blob_commit(c, NULL, &w->err));
 	blob_world_assert_content(w, w->s, "k", "01");
-	struct blob_writer *d = blob_world_begin(w, "k", BLOB_RESUME, 0);
-	blob_world_append(w, d, "y");
-	blob_end(d);
-	blob_world_assert_content(w, w->s, "k", "y");
 }
 
 static void resume_with_bytes_missing_is_corrupt(void **state)
@@ -137,9 +167,31 @@ static void resume_with_bytes_missing_is_corrupt(void **state)
 	blob_world_assert_missing(w, w->s, "k");
 	struct blob_writer *a = blob_world_begin(w, "k", BLOB_RESUME, 0);
 	blob_world_append(w, a, "abc");
+	struct blob_world_token three = blob_world_sync(w, a);
 	blob_end(a);
-	assert_null(blob_begin(w->s, "k", BLOB_RESUME, 4, NULL, 0, &w->err));
+	assert_null(blob_begin(w->s, "k", BLOB_RESUME, 4, three.text, 0, &w->err));
 	assert_int_equal(w->err.code, ERR_CORRUPT);
+	if (blob_can(w->s, BLOB_CAP_STORED_BY_SYNC)) {
+		static const char *const wrong[] = {NULL, "", "x"};
+		for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+			assert_null(blob_begin(w->s, "k", BLOB_RESUME, 3, wrong[i], 0, &w->err));
+			assert_int_equal(w->err.code, ERR_CORRUPT);
+		}
+	}
+	a = blob_world_resume(w, "k", 3, &three);
+	blob_world_ok(w, blob_commit(a, NULL, &w->err));
+	blob_world_assert_content(w, w->s, "k", "abc");
+}
+
+/* Who died between the commit and noting it will do it again. */
+static void resume_commits_again_what_was_committed(void **state)
+{
+	struct blob_world *w = *state;
+	struct blob_writer *a = blob_world_begin(w, "k", BLOB_RESUME, 0);
+	blob_world_append(w, a, "abc");
+	struct blob_world_token three = blob_world_sync(w, a);
+	blob_world_ok(w, blob_commit(a, NULL, &w->err));
+	blob_world_ok(w, blob_commit(blob_world_resume(w, "k", 3, &three), NULL, &w->err));
 	blob_world_assert_content(w, w->s, "k", "abc");
 }
 
@@ -351,9 +403,12 @@ static void del_is_repeatable(void **state)
 	blob_world_ok(w, blob_del(w->s, "no/such/dir/k", "", &w->err));
 	struct blob_writer *a = blob_world_begin(w, "d/k", BLOB_RESUME, 0);
 	blob_world_append(w, a, "again");
+	struct blob_world_token token = blob_world_sync(w, a);
 	blob_end(a);
-	blob_world_ok(w, blob_del(w->s, "d/k", NULL, &w->err));
-	blob_world_assert_missing(w, w->s, "d/k");
+	for (int i = 0; i < 2; i++) {
+		blob_world_ok(w, blob_del(w->s, "d/k", token.text, &w->err));
+		blob_world_assert_missing(w, w->s, "d/k");
+	}
 }
 
 static void keys_of_all_shapes_can_be_stored(void **state)
@@ -366,12 +421,13 @@ static void keys_of_all_shapes_can_be_stored(void **state)
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
 		blob_world_assert_content(w, w->s, keys[i], keys[i]);
 	assert_int_equal(blob_world_count(w, w->s, ""), sizeof(keys) / sizeof(keys[0]));
-	/* The longest key there is: every other byte a slash. */
+	/* The longest key there is: every other byte a slash. A service counts our folder too. */
 	char longest[BLOB_KEY_MAX + 1];
-	for (size_t i = 0; i < BLOB_KEY_MAX; i++)
+	size_t len = BLOB_KEY_MAX - (blob_can(w->s, BLOB_CAP_REMOTE) ? 64 : 0);
+	for (size_t i = 0; i < len; i++)
 		longest[i] = i % 2 ? '/' : 'k';
-	longest[BLOB_KEY_MAX - 1] = 'k';
-	longest[BLOB_KEY_MAX] = '\0';
+	longest[len - 1] = 'k';
+	longest[len] = '\0';
 	blob_world_put(w, w->s, longest, "deep");
 	blob_world_assert_content(w, w->s, longest, "deep");
 	assert_int_equal(blob_world_count(w, w->s, "k"), 1);
@@ -385,7 +441,9 @@ static const struct CMUnitTest tests[] = {
 	TEST(errors_may_be_ignored),
 	TEST(resume_keeps_bytes_over_many_writers),
 	TEST(resume_discards_bytes_beyond_its_offset),
+	TEST(resume_shows_what_was_stored),
 	TEST(resume_with_bytes_missing_is_corrupt),
+	TEST(resume_commits_again_what_was_committed),
 	TEST(resume_of_nothing_commits_an_empty_object),
 	TEST(resume_begins_without_leaving_a_trace),
 	TEST(stage_is_invisible_until_commit),

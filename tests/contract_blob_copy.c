@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What blob.h promises of copies and listings, held against every store. */
+#include "core/base/digest.h"
 #include "core/base/err.h"
 #include "core/base/mem.h"
+#include "core/base/str.h"
 #include "core/store/blob.h"
 #include "tests/lib/blob_fault.h"
 #include "tests/lib/blob_memory.h"
@@ -117,6 +119,73 @@ static void copy_reports_and_can_be_stopped(void **state)
 	assert_int_equal(blob_world_count(w, w->other, ""), 1);
 }
 
+/* More pieces than are read ahead at once, the last one short. */
+#define MANY (((size_t)33 << 20) + 17)
+
+static unsigned char *put_many(struct blob_world *w, const char *key)
+{
+	unsigned char *data = mem_alloc(MANY);
+	for (size_t i = 0; i < MANY; i++)
+		data[i] = (unsigned char)(i % 251 + (i >> 20));
+	struct blob_writer *a = blob_begin(w->s, key, BLOB_STAGE, 0, NULL, MANY, &w->err);
+	assert_non_null(a);
+	blob_world_ok(w, blob_append(a, data, MANY, &w->err));
+	blob_world_ok(w, blob_commit(a, NULL, &w->err));
+	return data;
+}
+
+static void copy_keeps_the_order_of_many_pieces(void **state)
+{
+	struct blob_world *w = *state;
+	char sum[65], expected[65];
+	unsigned char raw[DIGEST_MAX];
+	struct blob_store *memory =
+		blob_open(&blob_memory_backend, "memory", NULL, 0, true, &w->err);
+	unsigned char *data = put_many(w, "big");
+	struct digest *d = digest_new("sha256");
+	digest_update(d, data, MANY);
+	str_hex(expected, raw, digest_final(d, raw));
+	digest_free(d);
+	struct blob_source src = {w->s, "big", MANY};
+	struct blob_store *dst = blob_fault_open(memory);
+	blob_world_ok(w, blob_copy_from(dst, "copy", &src, 1, NULL, NULL, sum, &w->err));
+	assert_string_equal(sum, expected);
+	unsigned char *got = mem_alloc(MANY);
+	assert_int_equal(blob_read(dst, "copy", 0, got, MANY, &w->err), MANY);
+	assert_memory_equal(got, data, MANY);
+	free(got);
+	free(data);
+
+	/* One byte too few, and so many that whole pieces are missing. */
+	static const size_t missing[] = {1, (size_t)17 << 20};
+	for (size_t i = 0; i < sizeof(missing) / sizeof(missing[0]); i++) {
+		src.size = MANY + missing[i];
+		assert_int_equal(
+			blob_copy_from(dst, "more", &src, 1, NULL, NULL, sum, &w->err), -1);
+		assert_int_equal(w->err.code, ERR_CORRUPT);
+		assert_non_null(strstr(w->err.text, "big ends at byte 34603025 of "));
+		assert_string_equal(sum, "");
+		blob_world_assert_missing(w, dst, "more");
+	}
+	blob_close(dst);
+}
+
+static void copy_of_many_pieces_can_be_stopped(void **state)
+{
+	struct blob_world *w = *state;
+	struct blob_store *dst = blob_open(&blob_memory_backend, "memory", NULL, 0, true, &w->err);
+	free(put_many(w, "big"));
+	struct blob_source src[] = {{w->s, "big", MANY}, {w->s, "big", MANY}, {w->s, "big", MANY}};
+	struct watcher stop = {.total = 3 * MANY, .stop_at = 1};
+	struct blob_progress progress = {watch, &stop};
+	assert_int_equal(blob_copy_from(dst, "copy", src, 3, NULL, &progress, NULL, &w->err), -1);
+	assert_int_equal(w->err.code, ERR_INTERRUPTED);
+	assert_int_equal(stop.calls, 1);
+	assert_true(stop.last < 2 * MANY);
+	blob_world_assert_missing(w, dst, "copy");
+	blob_close(dst);
+}
+
 struct seen {
 	char keys[8][64];
 	int n;
@@ -182,6 +251,8 @@ static const struct CMUnitTest tests[] = {
 	TEST(copy_of_a_short_source_is_corrupt),
 	TEST(copy_never_replaces),
 	TEST(copy_reports_and_can_be_stopped),
+	TEST(copy_keeps_the_order_of_many_pieces),
+	TEST(copy_of_many_pieces_can_be_stopped),
 	TEST(list_takes_whole_segments),
 };
 #undef TEST

@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-#define PIECE ((size_t)1 << 20) /* blob_copy_from reads so much at once */
+#define PIECE ((size_t)8 << 20) /* blob_copy_from reads so much at once of what is remote */
 
 struct world {
 	char *dir;
@@ -26,7 +26,7 @@ struct world {
 	struct err err;
 };
 
-static const char *const kinds[] = {"memory", "file"};
+static const char *const kinds[] = {"memory", "memory, stored by sync", "file"};
 
 static int setup(void **state)
 {
@@ -37,7 +37,9 @@ static int setup(void **state)
 	struct blob_store *inner =
 		strcmp(kind, "file") == 0
 			? blob_open(registry_find_blob("file"), "store", opts, 1, false, &w->err)
-			: blob_open(&blob_memory_backend, "store", NULL, 0, false, &w->err);
+		: strcmp(kind, "memory") == 0
+			? blob_open(&blob_memory_backend, "store", NULL, 0, false, &w->err)
+			: blob_open(&blob_memory_by_sync_backend, "store", NULL, 0, false, &w->err);
 	assert_non_null(inner);
 	w->s = blob_fault_open(inner);
 	w->source = blob_open(&blob_memory_backend, "source", NULL, 0, false, &w->err);
@@ -54,6 +56,14 @@ static int teardown(void **state)
 	scratch_remove(w->dir);
 	free(w);
 	return 0;
+}
+
+/* blob_sync, and a copy of the token for a later writer. */
+static void sync_token(struct world *w, struct blob_writer *a, char token[64])
+{
+	assert_int_equal(blob_sync(a, &w->err), 0);
+	assert_true(strlen(blob_token(a)) < 64);
+	snprintf(token, 64, "%s", blob_token(a));
 }
 
 static void assert_nothing_stays(struct world *w)
@@ -81,7 +91,7 @@ static void short_write_tells_how_far_it_came(void **state)
 	assert_int_equal(blob_offset(a), 8);
 	assert_int_equal(blob_sync(a, &w->err), 0);
 	assert_int_equal(blob_append(a, "89", 2, &w->err), 0);
-	blob_end(a);
+	assert_int_equal(blob_commit(a, NULL, &w->err), 0);
 	assert_int_equal(blob_read(w->s, "k", 0, got, sizeof(got), &w->err), 10);
 	assert_memory_equal(got, "0123456789", 10);
 	assert_int_equal(blob_fault_calls(w->s, BLOB_FAULT_APPEND), 3);
@@ -91,6 +101,7 @@ static void full_store_keeps_what_fitted(void **state)
 {
 	struct world *w = *state;
 	struct blob_stat st;
+	char token[64];
 	struct blob_fault_plan plan = {.space = 7};
 	blob_fault_set(w->s, &plan);
 	struct blob_writer *a = blob_begin(w->s, "k", BLOB_RESUME, 0, NULL, 0, &w->err);
@@ -99,11 +110,14 @@ static void full_store_keeps_what_fitted(void **state)
 	assert_int_equal(blob_append(a, "56789", 5, &w->err), -1);
 	assert_int_equal(w->err.code, ERR_NO_SPACE);
 	assert_int_equal(blob_offset(a), 7);
+	sync_token(w, a, token);
 	blob_end(a);
-	assert_int_equal(blob_stat(w->s, "k", &st, &w->err), 0);
-	assert_int_equal(st.size, 7);
+	if (!blob_can(w->s, BLOB_CAP_STORED_BY_SYNC)) {
+		assert_int_equal(blob_stat(w->s, "k", &st, &w->err), 0);
+		assert_int_equal(st.size, 7);
+	}
 	blob_fault_set(w->s, NULL);
-	a = blob_begin(w->s, "k", BLOB_RESUME, 7, NULL, 0, &w->err);
+	a = blob_begin(w->s, "k", BLOB_RESUME, 7, token, 0, &w->err);
 	assert_non_null(a);
 	assert_int_equal(blob_append(a, "789", 3, &w->err), 0);
 	assert_int_equal(blob_commit(a, NULL, &w->err), 0);
@@ -115,13 +129,15 @@ static void failed_commit_of_an_upload_keeps_its_bytes(void **state)
 {
 	struct world *w = *state;
 	struct blob_stat st;
+	char token[64];
 	struct blob_fault_plan plan = {.nth = {[BLOB_FAULT_COMMIT] = 1}};
 	struct blob_writer *a = blob_begin(w->s, "k", BLOB_RESUME, 0, NULL, 0, &w->err);
 	assert_non_null(a);
 	assert_int_equal(blob_append(a, "01234", 5, &w->err), 0);
+	sync_token(w, a, token);
 	blob_fault_set(w->s, &plan);
 	assert_int_equal(blob_commit(a, NULL, &w->err), -1);
-	a = blob_begin(w->s, "k", BLOB_RESUME, 5, NULL, 0, &w->err);
+	a = blob_begin(w->s, "k", BLOB_RESUME, 5, token, 0, &w->err);
 	assert_non_null(a);
 	assert_int_equal(blob_commit(a, NULL, &w->err), 0);
 	assert_int_equal(blob_stat(w->s, "k", &st, &w->err), 0);
@@ -193,6 +209,46 @@ static void copy_from_a_failing_source_leaves_nothing(void **state)
 	assert_nothing_stays(w);
 }
 
+static void copy_that_fails_while_it_reads_ahead_leaves_nothing(void **state)
+{
+	struct world *w = *state;
+	const size_t len = 5 * PIECE + 5;
+	bool remote = blob_can(w->s, BLOB_CAP_REMOTE);
+	char *data = mem_zalloc(len);
+	struct blob_writer *a = blob_begin(w->s, "s", BLOB_STAGE, 0, NULL, len, &w->err);
+	assert_non_null(a);
+	assert_int_equal(blob_append(a, data, len, &w->err), 0);
+	assert_int_equal(blob_commit(a, NULL, &w->err), 0);
+	free(data);
+	struct blob_source src = {w->s, "s", len};
+	struct blob_stat st;
+	/* The first, one that is read together with others, the last. */
+	for (unsigned nth = 1; nth <= 6; nth += nth == 1 ? 2 : 3) {
+		struct blob_fault_plan plan = {
+			.nth = {[BLOB_FAULT_READ] = nth},
+			.code = ERR_UNAVAILABLE,
+			.together = remote ? 4 : 0,
+		};
+		blob_fault_set(w->s, &plan);
+		assert_int_equal(
+			blob_copy_from(w->source, "k", &src, 1, NULL, NULL, NULL, &w->err), -1);
+		assert_int_equal(w->err.code, ERR_UNAVAILABLE);
+		assert_int_equal(blob_stat(w->source, "k", &st, &w->err), -1);
+		assert_int_equal(w->err.code, ERR_NOT_FOUND);
+		assert_int_equal(blob_fault_reads_at_once(w->s), remote ? 4 : 1);
+	}
+	blob_fault_set(w->s, NULL);
+	assert_int_equal(blob_copy_from(w->source, "k", &src, 1, NULL, NULL, NULL, &w->err), 0);
+	if (remote)
+		assert_int_equal(blob_fault_calls(w->s, BLOB_FAULT_READ), 6);
+	/* A single piece is not read ahead. */
+	blob_fault_set(w->s, NULL);
+	src.size = PIECE;
+	assert_int_equal(blob_copy_from(w->source, "k2", &src, 1, NULL, NULL, NULL, &w->err), 0);
+	if (remote)
+		assert_int_equal(blob_fault_calls(w->s, BLOB_FAULT_READ), 1);
+}
+
 /* Some consumers take a file away the moment they see it. */
 static void copy_that_vanishes_after_commit_was_delivered(void **state)
 {
@@ -240,6 +296,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(failed_commit_of_a_target_leaves_nothing),
 	TEST(copy_that_fails_leaves_nothing),
 	TEST(copy_from_a_failing_source_leaves_nothing),
+	TEST(copy_that_fails_while_it_reads_ahead_leaves_nothing),
 	TEST(copy_that_vanishes_after_commit_was_delivered),
 	TEST(every_call_can_fail),
 };

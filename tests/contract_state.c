@@ -55,7 +55,7 @@ static void create_keeps_every_member(void **state)
 	assert_int_equal(got.status, UPLOAD_OPEN);
 	assert_int_equal(got.length, INT64_MAX);
 	assert_int_equal(got.offset, 0);
-	assert_false(got.unverified);
+	assert_int_equal(got.beyond, BEYOND_GOOD);
 	assert_int_equal(got.created_at, NOW);
 	assert_int_equal(got.touched_at, NOW);
 	assert_int_equal(got.completed_at, 0);
@@ -112,12 +112,12 @@ static void advance_changes_what_it_names(void **state)
 	state_world_upload(w, &u, UPLOAD_LENGTH_UNKNOWN);
 	struct upload_change c = state_world_change(u.id, 0, 4);
 	c.token = "t1";
-	c.unverified = true;
+	c.beyond = BEYOND_UNVERIFIED;
 	state_world_ok(w, (int)state_upload_advance(w->s, &c, &w->err));
 	state_world_ok(w, (int)state_upload_get(w->s, u.id, &got, &w->err));
 	assert_int_equal(got.offset, 4);
 	assert_int_equal(got.length, UPLOAD_LENGTH_UNKNOWN);
-	assert_true(got.unverified);
+	assert_int_equal(got.beyond, BEYOND_UNVERIFIED);
 	assert_string_equal(got.token, "t1");
 	assert_int_equal(got.touched_at, NOW + 1);
 	upload_free(&got);
@@ -129,7 +129,7 @@ static void advance_changes_what_it_names(void **state)
 	state_world_ok(w, (int)state_upload_advance(w->s, &c, &w->err));
 	state_world_ok(w, (int)state_upload_get(w->s, u.id, &got, &w->err));
 	assert_int_equal(got.length, 9);
-	assert_false(got.unverified);
+	assert_int_equal(got.beyond, BEYOND_GOOD);
 	assert_string_equal(got.token, "t1");
 	assert_int_equal(got.touched_at, NOW + 1);
 	assert_int_equal(got.status, UPLOAD_OPEN);

@@ -12,16 +12,43 @@ root=$PWD
 out=${DEX_TEST_BUILD:-build}
 asan=$out/asan debug=$out/debug tsan=$out/tsan
 results=$(mktemp -d)
-trap 'rm -rf "$results"' EXIT
+services=''
+trap end EXIT
+trap 'exit 130' INT TERM
 wanted=" ${*:-unit fuzz check e2e valgrind tsan} "
 
 # A leak report must not get lost with the output of the test before it.
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1
 export TSAN_OPTIONS=halt_on_error=0:exitcode=66
 
+end() {
+  if [ -n "$services" ]; then
+    kill "$services"
+    wait "$services"
+  fi
+  rm -rf "$results"
+}
+
 # The programs refuse variables with their prefix that they do not know.
 plainly() {
-  env -u DEX_TEST_BUILD -u DEX_TEST_ROUNDS -u DEX_TEST_SERVERS -u DEX_TEST_LOAD_SECONDS -u DEX_BIN "$@"
+  env -u DEX_TEST_BUILD -u DEX_TEST_ROUNDS -u DEX_TEST_SERVERS -u DEX_TEST_LOAD_SECONDS \
+    -u DEX_TEST_DELIVERIES -u DEX_TEST_S3 -u DEX_TEST_AZURE -u DEX_BIN "$@"
+}
+
+# The services of the contract tests; $results/services tells where they are reached. A service that
+# does not start is a failure: the tests that lack it would only be skipped.
+start_services() {
+  local log=$results/services.log
+  /usr/bin/python3 tests/services/start.py "$results/services" > "$log" 2>&1 &
+  services=$!
+  while [ ! -e "$results/services" ]; do
+    if ! kill -0 "$services" 2> "$results/gone"; then
+      services=''
+      report 'services of the contract tests' 0 1 0 $SECONDS "$log"
+      return
+    fi
+    sleep 0.1
+  done
 }
 
 chosen() {
@@ -71,10 +98,11 @@ run_one() {
   fi
 }
 
-run_cmocka() {
+run_cmocka() { # PROGRAM [NAME=VALUE...]
   local program=$1 began=$SECONDS log=$results/log.$BASHPID status counts
+  shift
   # In a subshell, so that bash's own word about a crash goes to the log.
-  (plainly timeout 300 "$program") > "$log" 2>&1
+  (plainly "$@" timeout 300 "$program") > "$log" 2>&1
   status=$?
   counts=$(count_cmocka "$log" $status)
   # shellcheck disable=SC2086 # three numbers
@@ -96,9 +124,13 @@ run_e2e() { # NAME DIRECTORY-OF-PROGRAMS PATTERN...
 }
 
 unit_suite() {
-  local program
-  for program in "$asan"/tests/unit_* "$asan"/tests/contract_*; do
+  local program where=()
+  [ ! -e "$results/services" ] || mapfile -t where < "$results/services"
+  for program in "$asan"/tests/unit_*; do
     is_program "$program" && run_cmocka "$program"
+  done
+  for program in "$asan"/tests/contract_*; do
+    is_program "$program" && run_cmocka "$program" "${where[@]}"
   done
 }
 
@@ -164,6 +196,9 @@ if chosen tsan; then
   build tsan "$out/tsan/dex-upload" "$out/tsan/dex-deliver"
 fi
 echo "built ($((SECONDS - began)) s)"
+if chosen unit; then
+  start_services
+fi
 (
   chosen unit && unit_suite
   chosen fuzz && fuzz_suite
@@ -175,7 +210,8 @@ others=$!
   chosen e2e && run_e2e 'end to end' "$asan"
   chosen tsan && tsan_suite
 ) &
-wait $! $others
+scenarios=$!
+wait $scenarios $others
 
 passed=0 failed=0 skipped=0
 for file in "$results"/counts.*; do

@@ -38,6 +38,45 @@ static void times_are_written_as_the_rfcs_ask(void **state)
 	}
 }
 
+static void written_times_are_read_back(void **state)
+{
+	(void)state;
+	static const int64_t times[] = {0, INT64_C(784111777000000), INT64_C(1709164800000000),
+		INT64_C(1767323045000000), INT64_C(4102444799000000), INT64_C(253402300799000000)};
+	for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
+		char rfc3339[CLOCK_RFC3339_SIZE];
+		char http[CLOCK_HTTP_SIZE];
+		int64_t got = -1;
+		assert_int_equal(clock_parse_http_date(clock_http_date(http, times[i]), &got), 0);
+		assert_true(got == times[i]);
+		assert_int_equal(
+			clock_parse_rfc3339(clock_rfc3339(rfc3339, times[i] + 123456), &got), 0);
+		assert_true(got == times[i] + 123456);
+	}
+	int64_t got = -1;
+	assert_int_equal(clock_parse_rfc3339("2009-10-12T17:50:30Z", &got), 0);
+	assert_true(got == INT64_C(1255369830000000));
+	assert_int_equal(clock_parse_rfc3339("2009-10-12T17:50:30.5Z", &got), 0);
+	assert_true(got == INT64_C(1255369830500000));
+}
+
+static void wrong_dates_are_refused(void **state)
+{
+	(void)state;
+	static const char *const http[] = {"", "Fri, 02 Jan 2026 03:04:05", "Fri",
+		"Fri, 30 Feb 2024 03:04:05 GMT", "Fri, 02 Foo 2026 03:04:05 GMT",
+		"Fri, 02 Jan 2026 24:04:05 GMT", "Fri, 02 Jan 1969 03:04:05 GMT",
+		"Fri, 02 Jan 2026 03:04:05 GMTx", "Fri,  2 Jan 2026 03:04:05 GMT"};
+	static const char *const rfc3339[] = {"", "2026-01-02", "2026-13-02T03:04:05Z",
+		"2026-01-02T03:04:05", "2026-01-02T03:04:05.Z", "2026-01-02T03:04:05.1234567890Z",
+		"2025-02-29T03:04:05Z", "2026-01-02T03:04:05+01:00", "2026-01-02 03:04:05Z"};
+	int64_t us;
+	for (size_t i = 0; i < sizeof http / sizeof http[0]; i++)
+		assert_int_equal(clock_parse_http_date(http[i], &us), -1);
+	for (size_t i = 0; i < sizeof rfc3339 / sizeof rfc3339[0]; i++)
+		assert_int_equal(clock_parse_rfc3339(rfc3339[i], &us), -1);
+}
+
 static void absurd_times_stay_within_the_buffer(void **state)
 {
 	(void)state;
@@ -110,6 +149,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(times_are_written_as_the_rfcs_ask),
+		cmocka_unit_test(written_times_are_read_back),
+		cmocka_unit_test(wrong_dates_are_refused),
 		cmocka_unit_test(absurd_times_stay_within_the_buffer),
 		cmocka_unit_test(civil_takes_a_time_apart),
 		cmocka_unit_test(clocks_run),

@@ -28,4 +28,13 @@ char *clock_rfc3339(char out[CLOCK_RFC3339_SIZE], int64_t us);
 char *clock_http_date(char out[CLOCK_HTTP_SIZE], int64_t us);
 void clock_civil(int64_t us, struct clock_civil *out);
 
+/*
+ * The time that ${text} names, years 1970 to 9999; the whole string must match. 0 or -1.
+ * clock_parse_http_date: IMF-fixdate, "Fri, 02 Jan 2026 03:04:05 GMT"; the name of the day is not
+ * compared. clock_parse_rfc3339: UTC alone, "2026-01-02T03:04:05Z", with one to nine digits of a
+ * fraction or none.
+ */
+int clock_parse_http_date(const char *text, int64_t *us_out);
+int clock_parse_rfc3339(const char *text, int64_t *us_out);
+
 #endif

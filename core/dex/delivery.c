@@ -35,6 +35,7 @@ struct run {
 	int64_t start;
 	bool hopeless;       /* no repetition can help */
 	struct buf location; /* of the delivered file */
+	struct buf left_out; /* metadata keys that did not travel along */
 	char sha256[65];
 	struct err cause; /* of a failure */
 };
@@ -178,6 +179,16 @@ static enum delivery_outcome record_success(struct run *r, struct err *err)
 	};
 	json_t *past = past_issues(r);
 	json_t *warnings = as_warnings(past);
+	if (r->left_out.len > 0) {
+		struct buf text;
+		buf_init(&text, MESSAGE_MAX);
+		(void)buf_printf(&text, "metadata that the target could not take: %s",
+			buf_str(&r->left_out));
+		json_t *warning = report_issue("WARNING", buf_str(&text));
+		json_array_extend(warnings, warning);
+		json_decref(warning);
+		buf_free(&text);
+	}
 	enum delivery_outcome outcome = record(r, &end, warnings, DELIVERY_OK, err);
 	json_decref(warnings);
 	json_decref(past);
@@ -257,6 +268,7 @@ static enum delivery_copy_result copy(
 	};
 	struct err detail = {0};
 	buf_init(&c.key, BLOB_KEY_MAX);
+	buf_init(&c.left_out, LOCATION_MAX);
 	int64_t began = clock_mono_ms();
 	enum delivery_copy_result result = delivery_copy_run(&c, &detail);
 	if (result == DELIVERY_COPY_DONE) {
@@ -266,12 +278,14 @@ static enum delivery_copy_result copy(
 		memcpy(r->sha256, c.sha256, sizeof(r->sha256));
 		if (blob_location(target, buf_str(&c.key), &r->location) < 0)
 			(void)buf_add_str(&r->location, buf_str(&c.key));
+		(void)buf_add_str(&r->left_out, buf_str(&c.left_out));
 	} else if (result == DELIVERY_COPY_FAILED) {
 		r->cause = detail;
 	} else {
 		*err = detail;
 	}
 	buf_free(&c.key);
+	buf_free(&c.left_out);
 	return result;
 }
 
@@ -343,6 +357,7 @@ enum delivery_outcome delivery_run_one(struct app *a, const struct delivery_filt
 	}
 	crash_point("delivery-leased");
 	buf_init(&r.location, LOCATION_MAX);
+	buf_init(&r.left_out, LOCATION_MAX);
 	count(&r, "started");
 	count_active(&r, 1);
 	enum delivery_outcome outcome = deliver(&r, err);
@@ -356,6 +371,7 @@ enum delivery_outcome delivery_run_one(struct app *a, const struct delivery_filt
 		progress->ended(progress->arg, r.d.upload_id, r.d.target, outcome, text);
 	}
 	buf_free(&r.location);
+	buf_free(&r.left_out);
 	delivery_plan_free(&r.plan);
 	upload_free(&r.u);
 	delivery_free(&r.d);

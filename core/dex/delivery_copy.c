@@ -19,6 +19,7 @@
 #include <string.h>
 
 #define PIECE ((size_t)1 << 20)
+#define REMOTE_PIECE ((size_t)8 << 20) /* each one is a request */
 /* Longer than any row of retries, and long enough for most deliveries that a person queues again.
  */
 #define NOTE_LIFE_US (30 * INT64_C(86400) * CLOCK_US_PER_S)
@@ -81,11 +82,13 @@ static enum delivery_copy_result why_failed(const struct delivery_copy *c)
 static int compare(
 	struct delivery_copy *c, const struct blob_source *src, const char *key, struct err *err)
 {
-	unsigned char *ours = mem_alloc(PIECE);
-	unsigned char *theirs = mem_alloc(PIECE);
+	bool remote = blob_can(src->store, BLOB_CAP_REMOTE) || blob_can(c->target, BLOB_CAP_REMOTE);
+	size_t piece = remote ? REMOTE_PIECE : PIECE;
+	unsigned char *ours = mem_alloc(piece);
+	unsigned char *theirs = mem_alloc(piece);
 	int rc = 1;
 	for (uint64_t at = 0; rc == 1 && at < src->size;) {
-		size_t want = src->size - at < PIECE ? (size_t)(src->size - at) : PIECE;
+		size_t want = src->size - at < piece ? (size_t)(src->size - at) : piece;
 		ssize_t a = blob_read(src->store, src->key, at, ours, want, err);
 		ssize_t b = a < 0 ? -1 : blob_read(c->target, key, at, theirs, want, err);
 		if (a < 0 || b < 0)
@@ -134,7 +137,7 @@ static int copy_to(
 	size_t n = json_object_size(c->plan->manifest);
 	const char **keys = mem_array(NULL, n + 1, sizeof(*keys));
 	const char **values = mem_array(NULL, n + 1, sizeof(*values));
-	struct blob_meta meta = {.keys = keys, .values = values};
+	struct blob_meta meta = {.keys = keys, .values = values, .left_out = &c->left_out};
 	const char *name;
 	json_t *value;
 	json_object_foreach (c->plan->manifest, name, value) {
@@ -210,10 +213,8 @@ enum delivery_copy_result delivery_copy_run(struct delivery_copy *c, struct err 
 		goto out;
 	(void)buf_add_str(&earlier, buf_str(&note));
 	result = DELIVERY_COPY_FAILED;
-	if (app_upload_key(c->app, c->upload->id, &source) < 0) {
-		err_set(err, ERR_INVALID, __func__, "the upload's name in storage is too long");
+	if (app_upload_key(c->app, c->upload->id, &source, err) < 0)
 		goto out;
-	}
 	struct blob_source src = {
 		.store = c->app->uploads,
 		.key = buf_str(&source),

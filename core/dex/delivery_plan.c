@@ -28,7 +28,7 @@ int delivery_plan_source(struct app *a, const char *id, struct buf *url)
 {
 	struct buf key;
 	buf_init(&key, BLOB_KEY_MAX);
-	int rc = app_upload_key(a, id, &key);
+	int rc = app_upload_key(a, id, &key, NULL);
 	if (rc == 0)
 		rc = blob_location(a->uploads, buf_str(&key), url);
 	buf_free(&key);

@@ -49,7 +49,7 @@ static int remove_data(struct sweep *s, const struct upload *u, struct err *err)
 	struct err cause = {0};
 	struct buf key;
 	buf_init(&key, BLOB_KEY_MAX);
-	int rc = app_upload_key(s->app, u->id, &key);
+	int rc = app_upload_key(s->app, u->id, &key, &cause);
 	if (rc == 0)
 		rc = blob_del(s->app->uploads, buf_str(&key), u->token, &cause);
 	buf_free(&key);
@@ -73,7 +73,7 @@ static bool has_all_bytes(struct sweep *s, const struct upload *u)
 	if (u->status != UPLOAD_OPEN || u->length < 0)
 		return false;
 	buf_init(&key, BLOB_KEY_MAX);
-	bool all = app_upload_key(s->app, u->id, &key) == 0 &&
+	bool all = app_upload_key(s->app, u->id, &key, &err) == 0 &&
 		   blob_stat(s->app->uploads, buf_str(&key), &st, &err) == 0 &&
 		   st.size >= (uint64_t)u->length;
 	buf_free(&key);
@@ -312,7 +312,7 @@ static int tell_orphans(struct sweep *s, struct err *err)
 		snprintf(id, sizeof(id), "%02x000000-0000-4000-8000-000000000000",
 			(first + i) % FOLDERS);
 		buf_reset(&key);
-		if (app_upload_key(s->app, id, &key) < 0)
+		if (app_upload_key(s->app, id, &key, &cause) < 0)
 			break;
 		char *slash = strrchr(key.data, '/');
 		if (!slash)

@@ -74,7 +74,7 @@ struct net_response {
 	struct net_headers headers;
 	struct buf body; /* at most body_max bytes (256 KiB), what is beyond is cut off */
 	bool truncated;
-	int tries;
+	int tries; /* how often it was sent, libcurl's own repetitions too; 1: surely once */
 };
 
 void net_request_init(struct net_request *r, const char *method, const char *url);

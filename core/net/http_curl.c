@@ -202,6 +202,8 @@ static int on_connected(void *arg, char *peer, char *own, int peer_port, int own
 	w->lost = w->under_way && !w->t->request->idempotent;
 	if (w->lost)
 		return CURL_PREREQFUNC_ABORT;
+	if (w->under_way)
+		w->t->answer->tries++;
 	w->under_way = true;
 	w->moved_at = clock_mono_ms();
 	return CURL_PREREQFUNC_OK;

@@ -2,18 +2,15 @@
 #include "core/store/blob.h"
 
 #include "core/base/clock.h"
-#include "core/base/digest.h"
 #include "core/base/err.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/base/str.h"
+#include "core/store/blob_copy.h"
 #include "core/store/blob_impl.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#define COPY_PIECE ((size_t)1 << 20)
-#define PROGRESS_STEP (UINT64_C(64) << 20)
 
 /* One call of a backend, for its log line; costs nothing unless debug lines are wanted. */
 struct op {
@@ -177,6 +174,12 @@ struct blob_writer *blob_begin(struct blob_store *s, const char *key, enum blob_
 	return w;
 }
 
+void blob_describe(struct blob_writer *w, const struct blob_meta *meta)
+{
+	if (meta && w->mode == BLOB_STAGE && w->store->backend->describe)
+		w->store->backend->describe(w, meta);
+}
+
 int blob_append(struct blob_writer *w, const void *data, size_t len, struct err *err)
 {
 	struct err scratch;
@@ -281,71 +284,6 @@ int blob_del(struct blob_store *s, const char *key, const char *token, struct er
 	return rc;
 }
 
-struct copy {
-	struct blob_writer *w;
-	struct digest *sum; /* NULL when nobody wants it */
-	unsigned char *piece;
-	const struct blob_progress *progress;
-	uint64_t done;
-	uint64_t next_progress;
-};
-
-static int copy_one(struct copy *c, const struct blob_source *src, struct err *err)
-{
-	for (uint64_t at = 0; at < src->size;) {
-		uint64_t left = src->size - at;
-		size_t want = left < COPY_PIECE ? (size_t)left : COPY_PIECE;
-		ssize_t n = blob_read(src->store, src->key, at, c->piece, want, err);
-		if (n < 0)
-			return -1;
-		if ((size_t)n < want)
-			return err_set(err, ERR_CORRUPT, __func__,
-				"%s: %s ends at byte %llu of %llu", src->store->name, src->key,
-				(unsigned long long)at + (unsigned long long)n,
-				(unsigned long long)src->size);
-		if (c->sum)
-			digest_update(c->sum, c->piece, want);
-		if (blob_append(c->w, c->piece, want, err) < 0)
-			return -1;
-		at += want;
-		c->done += want;
-		if (c->progress && c->done >= c->next_progress) {
-			c->next_progress = c->done + PROGRESS_STEP;
-			if (c->progress->fn(c->progress->arg, c->done) < 0)
-				return err_set(
-					err, ERR_INTERRUPTED, __func__, "the copy was stopped");
-		}
-	}
-	return 0;
-}
-
-static int copy_generic(struct blob_store *dst, const char *key, const struct blob_source *src,
-	size_t n, const struct blob_meta *meta, struct copy *c, char *sha256_hex, uint64_t total,
-	struct err *err)
-{
-	c->w = blob_begin(dst, key, BLOB_STAGE, 0, NULL, total, err);
-	if (!c->w)
-		return -1;
-	c->piece = mem_alloc(COPY_PIECE);
-	c->sum = sha256_hex ? digest_new("sha256") : NULL;
-	c->next_progress = PROGRESS_STEP;
-	int rc = 0;
-	for (size_t i = 0; rc == 0 && i < n; i++)
-		rc = copy_one(c, &src[i], err);
-	if (rc < 0) {
-		blob_end(c->w);
-	} else {
-		rc = blob_commit(c->w, meta, err);
-	}
-	if (rc == 0 && c->sum) {
-		unsigned char out[DIGEST_MAX];
-		str_hex(sha256_hex, out, digest_final(c->sum, out));
-	}
-	digest_free(c->sum);
-	free(c->piece);
-	return rc;
-}
-
 /* The store's own word for what lies there now. */
 static int check_copy(struct blob_store *dst, const char *key, uint64_t total, struct err *err)
 {
@@ -391,10 +329,8 @@ int blob_copy_from(struct blob_store *dst, const char *key, const struct blob_so
 		rc = dst->backend->copy_from(dst, key, src, n, meta, progress, err);
 		op_end(&op, rc < 0, err);
 	}
-	if (rc == BLOB_COPY_GENERIC) {
-		struct copy c = {.progress = progress};
-		rc = copy_generic(dst, key, src, n, meta, &c, sha256_hex, total, err);
-	}
+	if (rc == BLOB_COPY_GENERIC)
+		rc = blob_copy_generic(dst, key, src, n, total, meta, progress, sha256_hex, err);
 	if (rc < 0)
 		return -1;
 	return check_copy(dst, key, total, err);

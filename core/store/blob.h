@@ -36,7 +36,8 @@ enum blob_cap {
 	/*
 	 * What is appended is in the store only once blob_sync or blob_commit has returned,
 	 * whatever durability is asked for, and lost with its writer before. Each of them is one
-	 * request or more to a service: not to be asked for with every piece.
+	 * request or more to a service: not to be asked for with every piece. To go on beyond the
+	 * start takes the token of a sync, and an object is there only once it was committed.
 	 */
 	BLOB_CAP_STORED_BY_SYNC = 1 << 2,
 	/* blob_read costs a request: ask for megabytes at a time, several at once */
@@ -53,7 +54,8 @@ enum blob_mode {
 	/*
 	 * Upload storage: bytes may be appended over many writers, processes and days; ${offset}
 	 * says where to go on. Visibility does not matter: `state` decides who may read. It can be
-	 * read and copied once it was committed, which is due when its last byte is there.
+	 * read and copied once it was committed, which is due when its last byte is there. An
+	 * object of that name is replaced, at the commit at the latest.
 	 */
 	BLOB_RESUME,
 	/*
@@ -100,34 +102,51 @@ int blob_location(const struct blob_store *s, const char *key, struct buf *out);
 /*
  * Start writing ${key}. BLOB_RESUME: go on at ${offset}; bytes beyond it are discarded, fewer bytes
  * than ${offset} are ERR_CORRUPT; ${token} is what blob_token gave for the bytes up to ${offset}
- * (NULL or "" at the start). BLOB_STAGE: ${offset} 0, ${token} NULL. ${size_hint}: expected final
- * size or 0.
+ * (NULL or "" at the start). Where the store needs one, none, or one for another number of bytes,
+ * is ERR_CORRUPT too. A writer that begins at the end of what was committed can be committed again,
+ * which changes nothing: the one before may have died before it could tell. BLOB_STAGE: ${offset}
+ * 0, ${token} NULL. ${size_hint}: expected final size or 0.
  */
 struct blob_writer *blob_begin(struct blob_store *s, const char *key, enum blob_mode mode,
 	uint64_t offset, const char *token, uint64_t size_hint, struct err *err);
+/*
+ * BLOB_STAGE: tell the metadata that blob_commit will be given, where they are known before the
+ * first byte is. Some stores can carry the metadata of a large object only so.
+ */
+void blob_describe(struct blob_writer *w, const struct blob_meta *meta);
 /* Append; either all ${len} bytes are taken or the call fails and blob_offset tells how many were.
  */
 int blob_append(struct blob_writer *w, const void *data, size_t len, struct err *err);
-/* Offset after the last byte that the store has taken. */
+/* Offset after the last byte that was taken, by the writer in a BLOB_CAP_STORED_BY_SYNC store. */
 uint64_t blob_offset(const struct blob_writer *w);
 /*
  * Make every byte up to blob_offset survive a crash (part or block acknowledged, fdatasync, and the
- * directory entry). Backends whose appends are durable by nature do nothing.
+ * directory entry). Backends whose appends are durable by nature do nothing. The token of the sync
+ * before, or of blob_begin, stays good: `state` has that one until it was told of the new one. What
+ * only older tokens name may be removed.
  */
 int blob_sync(struct blob_writer *w, struct err *err);
-/* Resume token for the bytes up to blob_offset, for `state` to keep. "" where none is needed. */
+/*
+ * Resume token for the bytes up to the last blob_sync (before it: as given to blob_begin), for
+ * `state` to keep. "" where none is needed. Owned by the writer, good until its next call.
+ */
 const char *blob_token(const struct blob_writer *w);
 /*
  * Finish the object: durable, whole, visible. ${meta} may be NULL. Frees the writer, also on
- * failure (BLOB_RESUME: the bytes stay and a later writer may go on; BLOB_STAGE: nothing stays).
+ * failure (BLOB_RESUME: the bytes stay and a later writer may go on, in a BLOB_CAP_STORED_BY_SYNC
+ * store from the last sync; BLOB_STAGE: nothing stays).
  */
 int blob_commit(struct blob_writer *w, const struct blob_meta *meta, struct err *err);
-/* Stop writing and free the writer. BLOB_RESUME keeps what was appended, BLOB_STAGE removes it. */
+/*
+ * Stop writing and free the writer. BLOB_RESUME keeps what was appended, in a
+ * BLOB_CAP_STORED_BY_SYNC store what was synced; BLOB_STAGE removes it.
+ */
 void blob_end(struct blob_writer *w); /* NULL is fine */
 
 /*
  * Size and times. -1 with ERR_NOT_FOUND where nothing lies. For BLOB_RESUME objects: bytes taken so
- * far; in a BLOB_CAP_STORED_BY_SYNC store they may not be there before they were committed.
+ * far; in a BLOB_CAP_STORED_BY_SYNC store ERR_NOT_FOUND, or what was there before, until they were
+ * committed.
  */
 int blob_stat(struct blob_store *s, const char *key, struct blob_stat *out, struct err *err);
 /*
@@ -136,7 +155,10 @@ int blob_stat(struct blob_store *s, const char *key, struct blob_stat *out, stru
  */
 ssize_t blob_read(struct blob_store *s, const char *key, uint64_t offset, void *data, size_t len,
 	struct err *err);
-/* Remove the object, staged parts and all; ${token} as in blob_begin. A missing one is success. */
+/*
+ * Remove the object, staged parts and all; ${token} as in blob_begin, the newest there is. Without
+ * it, parts that were not committed may be left to blob_sweep. A missing object is success.
+ */
 int blob_del(struct blob_store *s, const char *key, const char *token, struct err *err);
 
 struct blob_progress { /* called about every 64 MiB with the bytes done; -1 from it stops the copy

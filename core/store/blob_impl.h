@@ -13,14 +13,23 @@
 enum blob_option_flags {
 	BLOB_OPT_REQUIRED = 1 << 0,
 	BLOB_OPT_SECRET = 1 << 1, /* masked wherever options are shown */
-	/* `env` also serves delivery targets that do not set the option: how a machine is set up,
-	   no matter for what (proxy, certificates, the AWS tools' variables) */
-	BLOB_OPT_AMBIENT = 1 << 2,
-	/* BLOB_OPT_AMBIENT, but only for targets that set none of these: keys that belong together
+	/*
+	 * `env` also serves delivery targets that do not set the option: how a machine is set up,
+	 * no matter for what (proxy, certificates, the AWS tools' variables).
 	 */
+	BLOB_OPT_AMBIENT = 1 << 2,
+	/* Likewise, but only for targets that set none of these: keys that belong together. */
 	BLOB_OPT_IDENTITY = 1 << 3,
+	/* Where `env` is set, the uploads are kept in this backend. */
+	BLOB_OPT_SELECTS = 1 << 4,
+	/*
+	 * Where `env` is set, the manifest configurations are read from this backend, with this
+	 * value in place of that of another row with the same key.
+	 */
+	BLOB_OPT_CONFIGS = 1 << 5,
 };
 
+/* Rows with the same key name several variables for it: the first that is set counts. */
 struct blob_option_spec {
 	const char *key; /* YAML key and option name */
 	const char *env; /* variable that sets it for upload storage, or NULL */
@@ -54,6 +63,12 @@ struct blob_backend {
 	/* Base members of the writer are set by the wrapper, `offset` to the resumed one. */
 	struct blob_writer *(*begin)(struct blob_store *s, const char *key, enum blob_mode mode,
 		uint64_t offset, const char *token, uint64_t size_hint, struct err *err);
+	/*
+	 * BLOB_STAGE: the metadata that commit will be given, before the first byte. For backends
+	 * that send it with the first bytes; commit then does not look at it again. NULL: not asked
+	 * for.
+	 */
+	void (*describe)(struct blob_writer *w, const struct blob_meta *meta);
 	int (*append)(struct blob_writer *w, const void *data, size_t len, struct err *err);
 	int (*sync)(struct blob_writer *w, struct err *err);
 	const char *(*token)(const struct blob_writer *w); /* NULL: never a token */

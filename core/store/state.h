@@ -39,16 +39,22 @@ enum upload_status {
 			       /info stays */
 };
 
+/* What storage may hold beyond the offset of an open upload. */
+enum upload_beyond {
+	BEYOND_GOOD = 0,       /* a contiguous piece of what the sender sent */
+	BEYOND_UNVERIFIED = 1, /* bytes of a chunk whose checksum was not verified */
+	BEYOND_WHOLE = 2,      /* the committed object: all of its bytes, or nothing to rely on */
+};
+
 #define UPLOAD_LENGTH_UNKNOWN INT64_C(-1)
 
 struct upload {
 	char id[UUID_SIZE];
 	enum upload_kind kind;
 	enum upload_status status;
-	int64_t length;  /* UPLOAD_LENGTH_UNKNOWN while deferred */
-	int64_t offset;  /* never more than the durable bytes in storage */
-	bool unverified; /* bytes beyond `offset` may belong to a chunk whose checksum was not
-			    verified */
+	int64_t length; /* UPLOAD_LENGTH_UNKNOWN while deferred */
+	int64_t offset; /* never more than the durable bytes in storage */
+	enum upload_beyond beyond;
 	int64_t created_at;
 	int64_t touched_at; /* last change of `offset`, or creation */
 	int64_t completed_at;
@@ -124,8 +130,8 @@ struct upload_change {
 	int64_t from;   /* the offset the caller believes */
 	int64_t to;     /* new offset (smaller than `from` only to repair) */
 	int64_t length; /* declare the length, or UPLOAD_LENGTH_UNKNOWN to leave it as it is */
-	const char *token; /* storage token for `to`; NULL leaves it */
-	bool unverified;   /* new value */
+	const char *token;         /* storage token for `to`; NULL leaves it */
+	enum upload_beyond beyond; /* new value */
 	int64_t now;
 };
 /* Compare-and-set of the offset of an open upload. STATE_CONFLICT when offset, fence or status

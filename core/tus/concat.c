@@ -55,10 +55,8 @@ int upload_concat_run(
 
 	for (size_t i = 0; i <= c->nparts; i++) {
 		buf_init(&keys[i], BLOB_KEY_MAX);
-		if (app_upload_key(a, i < c->nparts ? c->parts[i] : up->id, &keys[i]) < 0) {
-			err_set(err, ERR_INVALID, __func__, "the storage prefix is too long");
+		if (app_upload_key(a, i < c->nparts ? c->parts[i] : up->id, &keys[i], err) < 0)
 			goto out;
-		}
 	}
 	for (size_t i = 0; i < c->nparts; i++) {
 		int64_t length;

@@ -16,6 +16,10 @@
 /* A long PATCH commits its offset on the way, so that a crash costs a second at most. */
 #define CHECKPOINT_MS 1000
 #define CHECKPOINT_BYTES (INT64_C(64) << 20)
+/* Where that costs requests, and small parts of the object, it is done seldom: but soon when the
+ * sender falls silent. */
+#define REMOTE_CHECKPOINT_MS 10000
+#define REMOTE_SILENCE_MS 2000
 
 /*
  * A newcomer waits for the lock. A body that still flows may end within this time, so that of two
@@ -35,6 +39,7 @@ struct receive {
 	size_t fill;           /* bytes in it */
 	int64_t limit;         /* the upload may not grow beyond */
 	int64_t stored;        /* offset after the last byte given to storage */
+	bool by_sync;          /* what was appended is in storage only once it was synced */
 	int64_t commit_ms;     /* monotonic time of the last commit */
 	int64_t progress_ms;   /* and of the last progress report */
 	int64_t wanted_ms;     /* a newcomer was first seen, 0: none */
@@ -48,13 +53,17 @@ static int commit(struct receive *rc, int64_t to, struct err *err)
 		.to = to,
 		.length = rc->chunk->length,
 		/* Opening the writer has cut off what an earlier chunk left beyond the offset. */
-		.unverified = up->unverified && !rc->writer,
+		.beyond = rc->writer ? BEYOND_GOOD : up->beyond,
 		.fence = lock_fence(rc->hold->lock),
 	};
 
-	if (to == up->offset && step.unverified == up->unverified &&
-		step.length == UPLOAD_LENGTH_UNKNOWN)
+	if (to == up->offset && step.beyond == up->beyond && step.length == UPLOAD_LENGTH_UNKNOWN)
 		return 0;
+	if (to > 0 && to == (step.length != UPLOAD_LENGTH_UNKNOWN ? step.length : up->length)) {
+		struct blob_writer *w = rc->writer;
+		rc->writer = NULL; /* gone with the call */
+		return upload_finish(rc->app, up, w, &step, err);
+	}
 	if (rc->writer) {
 		crash_point("upload-appended");
 		if (upload_must_sync(rc->app, up, to, step.length) &&
@@ -76,11 +85,11 @@ static int mark_unverified(struct receive *rc, struct err *err)
 	struct upload_step step = {
 		.to = rc->hold->up.offset,
 		.length = UPLOAD_LENGTH_UNKNOWN,
-		.unverified = true,
+		.beyond = BEYOND_UNVERIFIED,
 		.fence = lock_fence(rc->hold->lock),
 	};
 
-	if (rc->hold->up.unverified)
+	if (rc->hold->up.beyond == BEYOND_UNVERIFIED || !blob_can(rc->app->uploads, BLOB_CAP_ADOPT))
 		return 0;
 	return upload_step(rc->app, &rc->hold->up, &step, err);
 }
@@ -118,8 +127,8 @@ static int flush_on_the_way(struct receive *rc, struct err *err)
 		return -1;
 	if (rc->digest || rc->stored == rc->limit)
 		return 0;
-	if (now - rc->commit_ms < CHECKPOINT_MS &&
-		rc->stored - rc->hold->up.offset < CHECKPOINT_BYTES)
+	if (now - rc->commit_ms < (rc->by_sync ? REMOTE_CHECKPOINT_MS : CHECKPOINT_MS) &&
+		(rc->by_sync || rc->stored - rc->hold->up.offset < CHECKPOINT_BYTES))
 		return 0;
 	if (commit(rc, rc->stored, err) < 0)
 		return -1;
@@ -187,6 +196,7 @@ static enum body_result wait_for_more(
 {
 	struct body_source *body = rc->chunk->body;
 	int64_t silent_since = clock_mono_ms();
+	int64_t commit_after = rc->by_sync ? REMOTE_SILENCE_MS : CHECKPOINT_MS;
 
 	for (;;) {
 		int64_t now = clock_mono_ms();
@@ -194,8 +204,8 @@ static enum body_result wait_for_more(
 		bool uncommitted = !rc->digest && rc->stored > rc->hold->up.offset;
 		if (rc->wanted_ms)
 			timeout = YIELD_SILENCE_MS;
-		else if (uncommitted && timeout > CHECKPOINT_MS)
-			timeout = CHECKPOINT_MS;
+		else if (uncommitted && timeout > commit_after)
+			timeout = commit_after;
 		int wake_fd = rc->wanted_ms ? -1 : lock_fd(rc->hold->lock);
 		enum body_result r =
 			body->next(body->arg, timeout > 0 ? timeout : 0, wake_fd, data, len);
@@ -350,6 +360,7 @@ int upload_receive(struct app *a, struct upload_hold *h, const struct upload_chu
 		.stored = up->offset,
 		.commit_ms = start,
 		.progress_ms = start,
+		.by_sync = blob_can(a->uploads, BLOB_CAP_STORED_BY_SYNC),
 	};
 	int64_t length = c->length != UPLOAD_LENGTH_UNKNOWN ? c->length : up->length;
 	uint64_t max = a->config->max_size;
@@ -357,10 +368,8 @@ int upload_receive(struct app *a, struct upload_hold *h, const struct upload_chu
 		  : max > 0 && max < INT64_MAX    ? (int64_t)max
 						  : INT64_MAX;
 	buf_init(&r.key, BLOB_KEY_MAX);
-	if (app_upload_key(a, up->id, &r.key) < 0) {
-		err_set(err, ERR_INVALID, __func__, "the storage prefix is too long");
+	if (app_upload_key(a, up->id, &r.key, err) < 0)
 		goto out;
-	}
 	if (c->checksum)
 		r.digest = digest_new(c->checksum->algorithm);
 	rc = finish(&r, read_body(&r, err) == 0, checksum_mismatch, err);

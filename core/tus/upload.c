@@ -35,6 +35,8 @@ bool upload_must_sync(const struct app *a, const struct upload *up, int64_t to, 
 {
 	if (length == UPLOAD_LENGTH_UNKNOWN)
 		length = up->length;
+	if (blob_can(a->uploads, BLOB_CAP_STORED_BY_SYNC))
+		return true;
 	switch (config_durability(a->config)) {
 	case CONFIG_DURABLE_PATCH:
 		return true;
@@ -79,10 +81,8 @@ static int store_empty(struct app *a, const struct upload *up, struct err *err)
 	struct buf key;
 
 	buf_init(&key, BLOB_KEY_MAX);
-	if (app_upload_key(a, up->id, &key) == 0)
+	if (app_upload_key(a, up->id, &key, err) == 0)
 		w = blob_begin(a->uploads, buf_str(&key), BLOB_RESUME, 0, "", 0, err);
-	else
-		err_set(err, ERR_INVALID, __func__, "the storage prefix is too long");
 	buf_free(&key);
 	if (!w || blob_commit(w, NULL, err) < 0)
 		return upload_storage_failed(err);
@@ -100,7 +100,7 @@ int upload_step(struct app *a, struct upload *up, const struct upload_step *s, s
 		.to = s->to,
 		.length = s->length,
 		.token = s->token,
-		.unverified = s->unverified,
+		.beyond = s->beyond,
 		.now = now,
 	};
 	enum state_result r;
@@ -108,7 +108,7 @@ int upload_step(struct app *a, struct upload *up, const struct upload_step *s, s
 	if (s->length != UPLOAD_LENGTH_UNKNOWN)
 		up->length = s->length;
 	up->offset = s->to;
-	up->unverified = s->unverified;
+	up->beyond = s->beyond;
 	up->touched_at = now;
 	if (up->length == 0 && up->kind != UPLOAD_PARTIAL && store_empty(a, up, err) < 0) {
 		*up = before;
@@ -135,6 +135,70 @@ int upload_step(struct app *a, struct upload *up, const struct upload_step *s, s
 	if (r == STATE_NOT_FOUND)
 		return err_set(err, ERR_NOT_FOUND, __func__, "no such upload");
 	return -1;
+}
+
+/* A writer at the end of what is known of ${up}. */
+static struct blob_writer *open_at(
+	struct app *a, const struct upload *up, int64_t offset, struct err *err)
+{
+	struct blob_writer *w = NULL;
+	struct buf key;
+
+	buf_init(&key, BLOB_KEY_MAX);
+	if (app_upload_key(a, up->id, &key, err) == 0)
+		w = blob_begin(a->uploads, buf_str(&key), BLOB_RESUME, (uint64_t)offset, up->token,
+			up->length > 0 ? (uint64_t)up->length : 0, err);
+	buf_free(&key);
+	return w;
+}
+
+/*
+ * Where an object has to be committed, the state is told before that it will be: should the
+ * completing step be lost, whoever comes next finds an object of the full length and need not have
+ * its bytes again.
+ */
+static int commit_object(struct app *a, struct upload *up, struct blob_writer *w,
+	const struct upload_step *s, struct err *err)
+{
+	struct upload_step before = {
+		.to = up->offset,
+		.length = s->length,
+		.beyond = BEYOND_WHOLE,
+		.fence = s->fence,
+	};
+	bool told = up->offset == s->to || upload_step(a, up, &before, err) == 0;
+
+	if (!told) {
+		blob_end(w);
+		return -1;
+	}
+	crash_point("upload-committing");
+	if (!w)
+		w = open_at(a, up, s->to, err);
+	if (!w || blob_commit(w, NULL, err) < 0)
+		return upload_storage_failed(err);
+	crash_point("upload-committed");
+	return 0;
+}
+
+int upload_finish(struct app *a, struct upload *up, struct blob_writer *w,
+	const struct upload_step *s, struct err *err)
+{
+	struct upload_step last = *s;
+
+	if (blob_can(a->uploads, BLOB_CAP_STORED_BY_SYNC)) {
+		if (commit_object(a, up, w, s, err) < 0)
+			return -1;
+		last.token = ""; /* there is nothing to go on with */
+		return upload_step(a, up, &last, err);
+	}
+	crash_point("upload-appended");
+	int rc = 0;
+	if (w && upload_must_sync(a, up, s->to, s->length) && blob_sync(w, err) < 0)
+		rc = upload_storage_failed(err);
+	blob_end(w);
+	crash_point("upload-synced");
+	return rc < 0 ? -1 : upload_step(a, up, &last, err);
 }
 
 static int check_status(const struct upload *u, struct err *err)
@@ -193,61 +257,94 @@ static int sync_stored(
 	return rc < 0 ? upload_storage_failed(err) : 0;
 }
 
-/* Hold `state` against what storage really has; see the ordering contract in DESIGN.md. */
-static int recover(struct app *a, struct upload_hold *h, struct err *err)
+/* Bytes of ${key} in storage, not more than the upload's length; 0 where nothing lies. */
+static int stored_size(
+	struct app *a, const struct upload *up, const char *key, int64_t *size, struct err *err)
 {
-	struct upload *up = &h->up;
-	struct buf key;
 	struct blob_stat st = {0};
-	int rc = -1;
 
-	if (up->status != UPLOAD_OPEN || up->kind == UPLOAD_FINAL)
-		return 0;
-	buf_init(&key, BLOB_KEY_MAX);
-	if (app_upload_key(a, up->id, &key) < 0) {
-		err_set(err, ERR_INVALID, __func__, "the storage prefix is too long");
-		goto out;
-	}
-	if (blob_stat(a->uploads, buf_str(&key), &st, err) < 0) {
-		if (err->code != ERR_NOT_FOUND) {
-			upload_storage_failed(err);
-			goto out;
-		}
+	if (blob_stat(a->uploads, key, &st, err) < 0) {
+		if (err->code != ERR_NOT_FOUND)
+			return upload_storage_failed(err);
 		err_clear(err);
 		st.size = 0;
 	}
-	int64_t size = st.size > INT64_MAX ? INT64_MAX : (int64_t)st.size;
-	if (up->length != UPLOAD_LENGTH_UNKNOWN && size > up->length)
-		size = up->length;
-	struct upload_step step = {
-		.to = up->offset,
-		.length = UPLOAD_LENGTH_UNKNOWN,
-		.fence = lock_fence(h->lock),
-	};
+	*size = st.size > INT64_MAX ? INT64_MAX : (int64_t)st.size;
+	if (up->length != UPLOAD_LENGTH_UNKNOWN && *size > up->length)
+		*size = up->length;
+	return 0;
+}
+
+/* Storage whose objects are committed: has one been whose completing step was lost? */
+static int recover_object(struct app *a, struct upload *up, const char *key,
+	struct upload_step *step, struct err *err)
+{
+	int64_t size;
+
+	if (up->offset == up->length)
+		return up->length > 0 ? upload_finish(a, up, NULL, step, err)
+				      : upload_step(a, up, step, err);
+	if (up->beyond != BEYOND_WHOLE || up->length == UPLOAD_LENGTH_UNKNOWN)
+		return 0;
+	if (stored_size(a, up, key, &size, err) < 0)
+		return -1;
+	if (size < up->length)
+		return 0;
+	step->to = size;
+	step->token = "";
+	return upload_step(a, up, step, err);
+}
+
+/* Storage that is written in place. */
+static int recover_bytes(struct app *a, struct upload *up, const char *key,
+	struct upload_step *step, struct err *err)
+{
+	int64_t size;
+
+	if (stored_size(a, up, key, &size, err) < 0)
+		return -1;
 	if (size < up->offset) {
 		LOG(LOG_LEVEL_ERROR, "storage has fewer bytes than were acknowledged",
 			log_str("upload_id", up->id), log_int("acknowledged", up->offset),
 			log_int("stored", size));
 		/* They were synced, so it is the storage that is not what it was: another disk, or
 		 * none, is mounted there. Starting anew would overwrite what comes back. */
-		if (config_durability(a->config) == CONFIG_DURABLE_PATCH) {
-			err_set(err, ERR_UNAVAILABLE, __func__,
+		if (config_durability(a->config) == CONFIG_DURABLE_PATCH)
+			return err_set(err, ERR_UNAVAILABLE, __func__,
 				"storage has %lld of %lld acknowledged bytes", (long long)size,
 				(long long)up->offset);
-			goto out;
-		}
-		step.to = size;
-	} else if (size > up->offset && !up->unverified && blob_can(a->uploads, BLOB_CAP_ADOPT)) {
+		step->to = size;
+	} else if (size > up->offset && up->beyond == BEYOND_GOOD &&
+		   blob_can(a->uploads, BLOB_CAP_ADOPT)) {
 		if (upload_must_sync(a, up, size, UPLOAD_LENGTH_UNKNOWN) &&
-			sync_stored(a, up, buf_str(&key), size, err) < 0)
-			goto out;
-		step.to = size;
+			sync_stored(a, up, key, size, err) < 0)
+			return -1;
+		step->to = size;
 	} else if (up->offset != up->length) {
-		rc = 0;
-		goto out;
+		return 0;
 	}
-	rc = upload_step(a, up, &step, err);
-out:
+	return upload_step(a, up, step, err);
+}
+
+/* Hold `state` against what storage really has; see the ordering contract in DESIGN.md. */
+static int recover(struct app *a, struct upload_hold *h, struct err *err)
+{
+	struct upload *up = &h->up;
+	struct buf key;
+	struct upload_step step = {
+		.to = up->offset,
+		.length = UPLOAD_LENGTH_UNKNOWN,
+		.fence = lock_fence(h->lock),
+	};
+
+	if (up->status != UPLOAD_OPEN || up->kind == UPLOAD_FINAL)
+		return 0;
+	buf_init(&key, BLOB_KEY_MAX);
+	int rc = app_upload_key(a, up->id, &key, err);
+	if (rc == 0)
+		rc = blob_can(a->uploads, BLOB_CAP_STORED_BY_SYNC)
+			     ? recover_object(a, up, buf_str(&key), &step, err)
+			     : recover_bytes(a, up, buf_str(&key), &step, err);
 	buf_free(&key);
 	return rc;
 }
@@ -305,7 +402,7 @@ int upload_terminate(struct app *a, struct upload_hold *h, struct err *err)
 	/* The upload is gone for its sender; data that cannot be removed now are left to the sweep.
 	 */
 	struct err left = {0};
-	if (app_upload_key(a, up->id, &key) < 0 ||
+	if (app_upload_key(a, up->id, &key, &left) < 0 ||
 		blob_del(a->uploads, buf_str(&key), up->token, &left) < 0 ||
 		state_upload_removed(a->state, up->id, &left) < 0)
 		LOG(LOG_LEVEL_WARN, "data of a terminated upload are left to the sweep",

@@ -4,6 +4,8 @@
 
 #include "core/tus/upload.h"
 
+struct blob_writer;
+
 /* Steps that creation, reception and recovery share; only core/tus includes this. */
 
 /*
@@ -16,7 +18,7 @@ struct upload_step {
 	int64_t to;
 	int64_t length;
 	const char *token; /* NULL: unchanged */
-	bool unverified;
+	enum upload_beyond beyond;
 	uint64_t fence;
 };
 int upload_step(struct app *a, struct upload *up, const struct upload_step *s, struct err *err);
@@ -26,6 +28,14 @@ int upload_step(struct app *a, struct upload *up, const struct upload_step *s, s
  * ERR_UNAVAILABLE, so that a lost mount never looks like an unknown upload. Returns -1.
  */
 int upload_storage_failed(struct err *err);
+
+/*
+ * The last byte is there: make the object whole and durable as DEX_DURABILITY asks (blob_commit
+ * where storage asks for it), and take the completing step ${s}. ${w}: the writer that stands at
+ * s->to, which is ended or committed in any case, or NULL where none is open.
+ */
+int upload_finish(struct app *a, struct upload *up, struct blob_writer *w,
+	const struct upload_step *s, struct err *err);
 
 /* Bytes up to ${to} must be synced before upload_step may say so. */
 bool upload_must_sync(const struct app *a, const struct upload *up, int64_t to, int64_t length);

@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """End-to-end scenarios: run.py [-v] [PATTERN...].
 
-A PATTERN is a part of "module(server).function", for example "tus", "test_tus(nginx" or "C31".
-DEX_BIN names the directory of the programs, DEX_TEST_SERVERS=nginx,apache,cgi the web servers,
-DEX_TEST_ROUNDS how often processes are killed. The last line counts.
+A PATTERN is a part of "module(server).function", for example "tus", "test_tus_core(nginx+s3)" or
+"C31". DEX_BIN names the directory of the programs,
+DEX_TEST_SERVERS=nginx,apache,cgi,nginx+s3,nginx+azure the web servers and the storage behind them,
+DEX_TEST_ROUNDS how often processes are killed, DEX_TEST_DELIVERIES how many files are delivered to
+services that fail. The last line counts.
 """
 
 import argparse

@@ -1,20 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/lib/blob_fault.h"
 
+#include "core/base/clock.h"
 #include "core/base/mem.h"
 #include "core/store/blob_impl.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 struct fault_store {
 	struct blob_store base;
 	struct blob_backend backend;
 	struct blob_store *inner;
 	pthread_mutex_t mutex; /* guards what follows */
+	pthread_cond_t called; /* a read was */
 	struct blob_fault_plan plan;
 	unsigned calls[BLOB_FAULT_OPS];
 	uint64_t bytes;
+	unsigned reading, reading_most;
 };
 
 struct fault_writer {
@@ -79,6 +84,7 @@ static void fault_close(struct blob_store *base)
 {
 	struct fault_store *s = of(base);
 	blob_close(s->inner);
+	pthread_cond_destroy(&s->called);
 	pthread_mutex_destroy(&s->mutex);
 	free(s);
 }
@@ -155,12 +161,39 @@ static int fault_stat(
 	return blob_stat(of(base)->inner, key, out, err);
 }
 
+/* Called with the mutex held. */
+static int wait_for_others(struct fault_store *s, struct err *err)
+{
+	struct timespec until;
+	int64_t until_us = clock_now() + 60 * CLOCK_US_PER_S;
+	int rc = 0;
+	until.tv_sec = (time_t)(until_us / CLOCK_US_PER_S);
+	until.tv_nsec = 0;
+	while (s->calls[BLOB_FAULT_READ] < s->plan.together && rc != ETIMEDOUT)
+		rc = pthread_cond_timedwait(&s->called, &s->mutex, &until);
+	if (rc != ETIMEDOUT)
+		return 0;
+	return err_set(err, ERR_IO, __func__, "%u reads together, no more came", s->reading);
+}
+
 static ssize_t fault_read(struct blob_store *base, const char *key, uint64_t offset, void *data,
 	size_t len, struct err *err)
 {
-	if (check(base, BLOB_FAULT_READ, err) < 0)
-		return -1;
-	return blob_read(of(base)->inner, key, offset, data, len, err);
+	struct fault_store *s = of(base);
+	pthread_mutex_lock(&s->mutex);
+	if (++s->reading > s->reading_most)
+		s->reading_most = s->reading;
+	ssize_t n = check_locked(s, BLOB_FAULT_READ, err);
+	pthread_cond_broadcast(&s->called);
+	if (wait_for_others(s, err) < 0)
+		n = -1;
+	pthread_mutex_unlock(&s->mutex);
+	if (n == 0)
+		n = blob_read(s->inner, key, offset, data, len, err);
+	pthread_mutex_lock(&s->mutex);
+	s->reading--;
+	pthread_mutex_unlock(&s->mutex);
+	return n;
 }
 
 static int fault_del(struct blob_store *base, const char *key, const char *token, struct err *err)
@@ -215,6 +248,7 @@ struct blob_store *blob_fault_open(struct blob_store *inner)
 	s->inner = inner;
 	s->base.name = mem_strdup(blob_name(inner));
 	pthread_mutex_init(&s->mutex, NULL);
+	pthread_cond_init(&s->called, NULL);
 	/* It can what the store behind it can, but for copies past it. */
 	s->backend = slots;
 	s->backend.type = inner->backend->type;
@@ -231,6 +265,7 @@ void blob_fault_set(struct blob_store *base, const struct blob_fault_plan *plan)
 	for (int i = 0; i < BLOB_FAULT_OPS; i++)
 		s->calls[i] = 0;
 	s->bytes = 0;
+	s->reading_most = 0;
 	pthread_mutex_unlock(&s->mutex);
 }
 
@@ -239,6 +274,15 @@ unsigned blob_fault_calls(struct blob_store *base, enum blob_fault_op op)
 	struct fault_store *s = of(base);
 	pthread_mutex_lock(&s->mutex);
 	unsigned n = s->calls[op];
+	pthread_mutex_unlock(&s->mutex);
+	return n;
+}
+
+unsigned blob_fault_reads_at_once(struct blob_store *base)
+{
+	struct fault_store *s = of(base);
+	pthread_mutex_lock(&s->mutex);
+	unsigned n = s->reading_most;
 	pthread_mutex_unlock(&s->mutex);
 	return n;
 }

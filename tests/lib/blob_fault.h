@@ -34,6 +34,7 @@ struct blob_fault_plan {
 	size_t short_write;           /* an append that fails stores so many of its bytes first */
 	uint64_t space;               /* room for so many bytes, then ERR_NO_SPACE */
 	uint64_t dead_after; /* after so many bytes every call fails with ERR_UNAVAILABLE */
+	unsigned together; /* reads wait until so many were called; they fail where no more come */
 };
 
 /* The wrapper closes ${inner} when it is closed. Close it with blob_close. */
@@ -42,5 +43,8 @@ struct blob_store *blob_fault_open(struct blob_store *inner);
 void blob_fault_set(struct blob_store *s, const struct blob_fault_plan *plan);
 /* Calls of that kind since the plan was set, failed ones included. */
 unsigned blob_fault_calls(struct blob_store *s, enum blob_fault_op op);
+
+/* The most reads that were there at once since the plan was set. */
+unsigned blob_fault_reads_at_once(struct blob_store *s);
 
 #endif

@@ -17,6 +17,7 @@ struct object {
 	char *key;
 	char *data;
 	size_t len;
+	size_t room; /* bytes that `data` has room for */
 	int64_t mtime;
 	uint64_t version;
 };
@@ -25,12 +26,17 @@ struct memory_store {
 	struct blob_store base;
 	pthread_mutex_t mutex;
 	struct object *objects;
-	uint64_t versions; /* changes so far, for etags */
+	struct object *synced; /* bytes of BLOB_RESUME objects that were not committed */
+	uint64_t versions;     /* changes so far, for etags */
 };
 
 struct memory_writer {
 	struct blob_writer base;
-	char *staged; /* BLOB_STAGE: what was appended */
+	bool holds; /* what is appended stays here until sync (BLOB_RESUME) or commit */
+	bool done;  /* begun at the end of what had been committed: there is nothing to add */
+	struct object held;
+	uint64_t held_at; /* offset of its first byte */
+	char token[48];
 };
 
 static const struct blob_option_spec memory_options[] = {{NULL, NULL, 0, NULL}};
@@ -47,9 +53,9 @@ static void unlock_store(struct memory_store *s)
 	pthread_mutex_unlock(&s->mutex);
 }
 
-static struct object **find(struct memory_store *s, const char *key)
+static struct object **find(struct object **list, const char *key)
 {
-	struct object **at = &s->objects;
+	struct object **at = list;
 	while (*at && strcmp((*at)->key, key) != 0)
 		at = &(*at)->next;
 	return at;
@@ -61,9 +67,9 @@ static void touch(struct memory_store *s, struct object *o)
 	o->version = ++s->versions;
 }
 
-static struct object *find_or_add(struct memory_store *s, const char *key)
+static struct object *find_or_add(struct memory_store *s, struct object **list, const char *key)
 {
-	struct object **at = find(s, key);
+	struct object **at = find(list, key);
 	if (!*at) {
 		*at = mem_zalloc(sizeof(**at));
 		(*at)->key = mem_strdup(key);
@@ -72,9 +78,30 @@ static struct object *find_or_add(struct memory_store *s, const char *key)
 	return *at;
 }
 
+/* ${o} ends after them. */
+static void put_bytes(struct object *o, uint64_t at, const void *data, size_t len)
+{
+	o->len = (size_t)at + len;
+	if (o->len > o->room) {
+		o->room = o->len > 2 * o->room ? o->len : 2 * o->room;
+		o->data = mem_realloc(o->data, o->room);
+	}
+	if (len > 0)
+		memcpy(o->data + at, data, len);
+}
+
+static void write_at(
+	struct memory_store *s, struct object *o, uint64_t at, const void *data, size_t len)
+{
+	put_bytes(o, at, data, len);
+	touch(s, o);
+}
+
 static void remove_object(struct object **at)
 {
 	struct object *o = *at;
+	if (!o)
+		return;
 	*at = o->next;
 	free(o->key);
 	free(o->data);
@@ -98,6 +125,8 @@ static void memory_close(struct blob_store *base)
 	struct memory_store *s = (struct memory_store *)base;
 	while (s->objects)
 		remove_object(&s->objects);
+	while (s->synced)
+		remove_object(&s->synced);
 	pthread_mutex_destroy(&s->mutex);
 	free(s);
 }
@@ -107,64 +136,123 @@ static int memory_location(const struct blob_store *base, const char *key, struc
 	return buf_printf(out, "memory:%s/%s", base->name, key);
 }
 
+/* Every byte is here as soon as it was appended. */
+static int resume_appended(
+	struct memory_store *s, const char *key, uint64_t offset, struct err *err)
+{
+	struct object *o = *find(&s->objects, key);
+	size_t have = o ? o->len : 0;
+	if (have < offset)
+		return err_set(err, ERR_CORRUPT, __func__, "%s has %zu bytes, expected %llu", key,
+			have, (unsigned long long)offset);
+	if (have > offset)
+		write_at(s, o, offset, NULL, 0);
+	return 0;
+}
+
+static void print_token(char *out, size_t size, uint64_t offset)
+{
+	snprintf(out, size, "synced:%llu", (unsigned long long)offset);
+}
+
+/* Only what was synced is here, and only for who has its token. */
+static int resume_synced(struct memory_store *s, struct memory_writer *w, const char *key,
+	uint64_t offset, const char *token, struct err *err)
+{
+	struct object *o = *find(&s->synced, key);
+	const struct object *whole = *find(&s->objects, key);
+	print_token(w->token, sizeof(w->token), offset);
+	if (!token || strcmp(token, w->token) != 0)
+		return err_set(err, ERR_CORRUPT, __func__, "%s: no token for %llu bytes", key,
+			(unsigned long long)offset);
+	w->done = !o && whole && whole->len == offset;
+	if (w->done)
+		return 0;
+	if (!o || o->len < offset)
+		return err_set(err, ERR_CORRUPT, __func__, "%s: no %llu bytes were synced", key,
+			(unsigned long long)offset);
+	if (o->len > offset)
+		write_at(s, o, offset, NULL, 0);
+	return 0;
+}
+
 static struct blob_writer *memory_begin(struct blob_store *base, const char *key,
 	enum blob_mode mode, uint64_t offset, const char *token, uint64_t size_hint,
 	struct err *err)
 {
-	(void)token;
 	(void)size_hint;
-	if (mode == BLOB_RESUME && offset > 0) {
-		struct memory_store *s = lock_store(base);
-		struct object *o = *find(s, key);
-		size_t have = o ? o->len : 0;
-		if (have > offset) {
-			o->len = (size_t)offset;
-			touch(s, o);
-		}
-		unlock_store(s);
-		if (have < offset) {
-			err_set(err, ERR_CORRUPT, __func__, "%s has %zu bytes, expected %llu", key,
-				have, (unsigned long long)offset);
-			return NULL;
-		}
-	}
+	bool by_sync = blob_can(base, BLOB_CAP_STORED_BY_SYNC);
 	struct memory_writer *w = mem_zalloc(sizeof(*w));
-	return &w->base;
+	w->holds = mode == BLOB_STAGE || by_sync;
+	w->held_at = offset;
+	if (offset == 0)
+		return &w->base;
+	struct memory_store *s = lock_store(base);
+	int rc = by_sync ? resume_synced(s, w, key, offset, token, err)
+			 : resume_appended(s, key, offset, err);
+	unlock_store(s);
+	if (rc == 0)
+		return &w->base;
+	free(w);
+	return NULL;
 }
 
 static int memory_append(struct blob_writer *base, const void *data, size_t len, struct err *err)
 {
-	(void)err;
 	struct memory_writer *w = (struct memory_writer *)base;
-	size_t total = (size_t)base->offset + len;
-	if (base->mode == BLOB_STAGE) {
-		w->staged = mem_realloc(w->staged, total);
-		memcpy(w->staged + base->offset, data, len);
+	if (w->done)
+		return err_set(err, ERR_CORRUPT, __func__, "%s was committed", base->key);
+	if (w->holds) {
+		put_bytes(&w->held, base->offset - w->held_at, data, len);
 	} else {
 		struct memory_store *s = lock_store(base->store);
-		struct object *o = find_or_add(s, base->key);
-		o->data = mem_realloc(o->data, total);
-		memcpy(o->data + base->offset, data, len);
-		o->len = total;
-		touch(s, o);
+		write_at(s, find_or_add(s, &s->objects, base->key), base->offset, data, len);
 		unlock_store(s);
 	}
-	base->offset = total;
+	base->offset += len;
 	return 0;
+}
+
+static void sync_held(struct memory_store *s, struct memory_writer *w)
+{
+	write_at(s, find_or_add(s, &s->synced, w->base.key), w->held_at, w->held.data, w->held.len);
+	w->held.len = 0;
+	w->held_at = w->base.offset;
+	print_token(w->token, sizeof(w->token), w->held_at);
 }
 
 static int memory_sync(struct blob_writer *base, struct err *err)
 {
-	(void)base;
 	(void)err;
+	struct memory_writer *w = (struct memory_writer *)base;
+	if (!w->holds || base->mode == BLOB_STAGE || base->offset == w->held_at)
+		return 0;
+	struct memory_store *s = lock_store(base->store);
+	sync_held(s, w);
+	unlock_store(s);
 	return 0;
+}
+
+static const char *memory_token(const struct blob_writer *base)
+{
+	return ((const struct memory_writer *)base)->token;
 }
 
 static void memory_end(struct blob_writer *base)
 {
 	struct memory_writer *w = (struct memory_writer *)base;
-	free(w->staged);
+	free(w->held.data);
 	free(w);
+}
+
+/* What was synced, and what is still held, becomes the object. */
+static void commit_synced(struct memory_store *s, struct memory_writer *w)
+{
+	sync_held(s, w);
+	struct object **from = find(&s->synced, w->base.key);
+	struct object *o = find_or_add(s, &s->objects, w->base.key);
+	write_at(s, o, 0, (*from)->data, (*from)->len);
+	remove_object(from);
 }
 
 static int memory_commit(struct blob_writer *base, const struct blob_meta *meta, struct err *err)
@@ -173,15 +261,16 @@ static int memory_commit(struct blob_writer *base, const struct blob_meta *meta,
 	struct memory_writer *w = (struct memory_writer *)base;
 	struct memory_store *s = lock_store(base->store);
 	int rc = 0;
-	if (base->mode == BLOB_STAGE && *find(s, base->key)) {
-		rc = err_set(err, ERR_EXISTS, __func__, "%s exists", base->key);
-	} else {
-		struct object *o = find_or_add(s, base->key);
-		o->len = (size_t)base->offset;
-		if (base->mode == BLOB_STAGE) {
-			o->data = w->staged;
-			w->staged = NULL;
-		}
+	if (base->mode == BLOB_STAGE) {
+		if (*find(&s->objects, base->key))
+			rc = err_set(err, ERR_EXISTS, __func__, "%s exists", base->key);
+		else
+			write_at(s, find_or_add(s, &s->objects, base->key), 0, w->held.data,
+				w->held.len);
+	} else if (!w->holds) {
+		find_or_add(s, &s->objects, base->key)->len = (size_t)base->offset;
+	} else if (!w->done) {
+		commit_synced(s, w);
 	}
 	unlock_store(s);
 	memory_end(base);
@@ -199,7 +288,7 @@ static int memory_stat(
 	struct blob_store *base, const char *key, struct blob_stat *out, struct err *err)
 {
 	struct memory_store *s = lock_store(base);
-	const struct object *o = *find(s, key);
+	const struct object *o = *find(&s->objects, key);
 	if (o)
 		fill_stat(out, o);
 	unlock_store(s);
@@ -210,7 +299,7 @@ static ssize_t memory_read(struct blob_store *base, const char *key, uint64_t of
 	size_t len, struct err *err)
 {
 	struct memory_store *s = lock_store(base);
-	const struct object *o = *find(s, key);
+	const struct object *o = *find(&s->objects, key);
 	ssize_t n = 0;
 	if (!o) {
 		n = err_set(err, ERR_NOT_FOUND, __func__, "%s does not exist", key);
@@ -225,12 +314,11 @@ static ssize_t memory_read(struct blob_store *base, const char *key, uint64_t of
 
 static int memory_del(struct blob_store *base, const char *key, const char *token, struct err *err)
 {
-	(void)token;
 	(void)err;
 	struct memory_store *s = lock_store(base);
-	struct object **at = find(s, key);
-	if (*at)
-		remove_object(at);
+	remove_object(find(&s->objects, key));
+	if (token && *token)
+		remove_object(find(&s->synced, key));
 	unlock_store(s);
 	return 0;
 }
@@ -263,21 +351,22 @@ static int memory_probe(struct blob_store *base, bool writable, struct err *err)
 	return 0;
 }
 
+/* What the two kinds have in common. */
+#define SLOTS                                                                                   \
+	.options = memory_options, .open = memory_open, .close = memory_close,                  \
+	.location = memory_location, .begin = memory_begin, .append = memory_append,            \
+	.sync = memory_sync, .token = memory_token, .commit = memory_commit, .end = memory_end, \
+	.stat = memory_stat, .read = memory_read, .del = memory_del, .list = memory_list,       \
+	.probe = memory_probe
+
 const struct blob_backend blob_memory_backend = {
 	.type = "memory",
-	.caps = BLOB_CAP_ADOPT,
-	.options = memory_options,
-	.open = memory_open,
-	.close = memory_close,
-	.location = memory_location,
-	.begin = memory_begin,
-	.append = memory_append,
-	.sync = memory_sync,
-	.commit = memory_commit,
-	.end = memory_end,
-	.stat = memory_stat,
-	.read = memory_read,
-	.del = memory_del,
-	.list = memory_list,
-	.probe = memory_probe,
+	.caps = BLOB_CAP_ADOPT | BLOB_CAP_REMOTE,
+	SLOTS,
+};
+
+const struct blob_backend blob_memory_by_sync_backend = {
+	.type = "memory",
+	.caps = BLOB_CAP_STORED_BY_SYNC | BLOB_CAP_REMOTE,
+	SLOTS,
 };

@@ -35,6 +35,14 @@ void blob_world_ok(struct blob_world *w, int rc);
 /* blob_begin in the first store. */
 struct blob_writer *blob_world_begin(
 	struct blob_world *w, const char *key, enum blob_mode mode, uint64_t offset);
+/* blob_sync, and a copy of the token as `state` would keep it. */
+struct blob_world_token {
+	char text[4096];
+};
+struct blob_world_token blob_world_sync(struct blob_world *w, struct blob_writer *writer);
+/* blob_begin of a BLOB_RESUME object in the first store. */
+struct blob_writer *blob_world_resume(struct blob_world *w, const char *key, uint64_t offset,
+	const struct blob_world_token *token);
 void blob_world_append(struct blob_world *w, struct blob_writer *writer, const char *text);
 /* A whole object by BLOB_STAGE. */
 void blob_world_put(struct blob_world *w, struct blob_store *s, const char *key, const char *text);

@@ -137,7 +137,7 @@ void dex_world_store(struct dex_world *w, const char *id, const char *text)
 {
 	struct buf key;
 	buf_init(&key, BLOB_KEY_MAX);
-	if (app_upload_key(&w->app, id, &key) < 0)
+	if (app_upload_key(&w->app, id, &key, NULL) < 0)
 		die("key", id);
 	struct blob_writer *bw =
 		blob_begin(w->app.uploads, buf_str(&key), BLOB_RESUME, 0, NULL, 0, &w->err);

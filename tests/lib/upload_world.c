@@ -8,6 +8,7 @@
 #include "core/tus/gather.h"
 #include "core/tus/hooks.h"
 #include "tests/lib/blob_fault.h"
+#include "tests/lib/blob_memory.h"
 #include "tests/lib/scratch.h"
 
 #include <setjmp.h>
@@ -61,7 +62,7 @@ static void hook_ended(
 
 static const struct upload_hooks hooks = {hook_check, hook_progress, hook_complete, hook_ended};
 
-int upload_world_setup(void **state)
+static int set_up(void **state, const struct blob_backend *backend)
 {
 	struct upload_world *w = mem_zalloc(sizeof(*w));
 	struct err err = {0};
@@ -80,8 +81,9 @@ int upload_world_setup(void **state)
 	w->app.gather = gather_pool_new();
 	snprintf(path, sizeof(path), "%s/data", w->dir);
 	const struct blob_option opts[] = {{"path", path}};
+	bool files = backend == registry_find_blob("file");
 	w->app.uploads = blob_fault_open(
-		blob_open(registry_find_blob("file"), "uploads", opts, 1, true, &err));
+		blob_open(backend, "uploads", files ? opts : NULL, files ? 1 : 0, true, &err));
 	snprintf(path, sizeof(path), "%s/state.db", w->dir);
 	w->app.state = state_open(registry_find_state("sqlite"), path, false, &err);
 	snprintf(path, sizeof(path), "%s/locks", w->dir);
@@ -92,6 +94,16 @@ int upload_world_setup(void **state)
 	}
 	*state = w;
 	return 0;
+}
+
+int upload_world_setup(void **state)
+{
+	return set_up(state, registry_find_blob("file"));
+}
+
+int upload_world_setup_by_sync(void **state)
+{
+	return set_up(state, &blob_memory_by_sync_backend);
 }
 
 int upload_world_teardown(void **state)

@@ -20,6 +20,8 @@ struct upload_world {
 
 /* cmocka set-up and teardown; *state is the world. */
 int upload_world_setup(void **state);
+/* The same with a storage that is stored by sync (blob_memory.h), which can fail too. */
+int upload_world_setup_by_sync(void **state);
 int upload_world_teardown(void **state);
 
 struct step { /* of a body */

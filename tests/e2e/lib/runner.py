@@ -2,12 +2,13 @@
 """Finds and runs the scenarios.
 
 A module test_*.py holds functions test_*. What a function names as parameters it is given:
-  stack  an installation shared by the functions of the module (module.SETTINGS), one per
-         entry of module.SERVERS; the function runs once for each
+  stack  an installation shared by the functions of the module (module.STACK), one per entry of
+         module.SERVERS; the function runs once for each
   start  start(server=..., **Stack arguments): an installation of its own, stopped at its end
-  server the name of the web server
-module.EXCEPTIONS maps (server, row) to the reason why that row cannot hold there; the row is the
-part of the function's name between "test_" and the next "_".
+  server the name of the web server, storage the kind of storage ("file", "s3", "azure")
+An entry of module.SERVERS is the name of a web server, "nginx", or of one with the storage behind
+it, "nginx+s3". module.EXCEPTIONS maps (entry, row) to the reason why that row cannot hold there;
+the row is the part of the function's name between "test_" and the next "_".
 """
 
 import fnmatch
@@ -18,7 +19,10 @@ import sys
 import time
 import traceback
 
+from . import services
 from .stack import Stack
+
+EVERYWHERE = "nginx,apache,cgi,nginx+s3,nginx+azure"
 
 
 class Skip(Exception):
@@ -60,12 +64,14 @@ def row_of(name):
 class Factory:
     """start(...): a stack for one function."""
 
-    def __init__(self, server):
+    def __init__(self, server, storage):
         self.server = server
+        self.storage = storage
         self.stacks = []
 
     def __call__(self, **kw):
         kw.setdefault("server", self.server)
+        kw.setdefault("storage", self.storage)
         stack = Stack(**kw)
         self.stacks.append(stack)
         return stack
@@ -83,10 +89,10 @@ class Factory:
         assert not faults, "\n".join(faults)
 
 
-def run_function(results, name, function, server, shared):
-    factory = Factory(server)
+def run_function(results, name, function, server, storage, shared):
+    factory = Factory(server, storage)
     wants = inspect.signature(function).parameters
-    given = {"stack": shared, "start": factory, "server": server}
+    given = {"stack": shared, "start": factory, "server": server, "storage": storage}
     began = time.monotonic()
     error = reason = None
     try:
@@ -114,11 +120,13 @@ def matches(name, patterns):
 def run_module(results, module_name, patterns):
     module = importlib.import_module(module_name)
     tests = [(n, f) for n, f in vars(module).items() if n.startswith("test_") and callable(f)]
-    wanted_servers = os.environ.get("DEX_TEST_SERVERS", "nginx,apache,cgi").split(",")
-    for server in getattr(module, "SERVERS", ("nginx",)):
-        if server not in wanted_servers:
+    wanted = os.environ.get("DEX_TEST_SERVERS", EVERYWHERE).split(",")
+    for variant in getattr(module, "SERVERS", ("nginx",)):
+        if variant not in wanted:
             continue
-        tag = f"{module_name}[{server}]" if hasattr(module, "SERVERS") else module_name
+        server, _, storage = variant.partition("+")
+        storage = storage or "file"
+        tag = f"{module_name}[{variant}]" if hasattr(module, "SERVERS") else module_name
         chosen = [(n, f) for n, f in tests if matches(f"{tag}.{n}", patterns)]
         if not chosen:
             continue
@@ -126,16 +134,17 @@ def run_module(results, module_name, patterns):
         shared = None
         if any("stack" in inspect.signature(f).parameters for _, f in chosen):
             try:
-                shared = Stack(server=server, **getattr(module, "STACK", {}))
+                given = {"server": server, "storage": storage, **getattr(module, "STACK", {})}
+                shared = Stack(**given)
             except (AssertionError, OSError) as e:
                 results.add(f"{tag}.start", 0, f"the stack did not start: {e}")
                 continue
         for name, function in chosen:
-            why = exceptions.get((server, row_of(name)))
+            why = exceptions.get((variant, row_of(name)))
             if why:
                 results.add(f"{tag}.{name}", 0, reason=why)
             else:
-                run_function(results, f"{tag}.{name}", function, server, shared)
+                run_function(results, f"{tag}.{name}", function, server, storage, shared)
         if shared:
             error = None
             try:
@@ -147,12 +156,15 @@ def run_module(results, module_name, patterns):
 
 def main(modules, patterns, verbose):
     results = Results(verbose)
-    for name in modules:
-        began = time.monotonic()
-        before = results.passed + results.failed + results.skipped
-        run_module(results, name, patterns)
-        if results.passed + results.failed + results.skipped > before:
-            print(f"{name}: {time.monotonic() - began:.1f} s", flush=True)
+    try:
+        for name in modules:
+            began = time.monotonic()
+            before = results.passed + results.failed + results.skipped
+            run_module(results, name, patterns)
+            if results.passed + results.failed + results.skipped > before:
+                print(f"{name}: {time.monotonic() - began:.1f} s", flush=True)
+    finally:
+        services.stop()
     if results.failures:
         print("failed: " + ", ".join(results.failures), file=sys.stderr)
     print(results.line(), flush=True)

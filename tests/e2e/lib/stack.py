@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A whole installation in a temporary directory: web server, responders, dex-deliver."""
 
-import contextlib
 import glob
 import json
 import os
@@ -11,7 +10,7 @@ import sqlite3
 import subprocess
 import tempfile
 
-from . import http, proc, servers
+from . import http, proc, prom, servers, stores
 from .manifests import STREAMS
 from .tus import Tus, upload_id
 
@@ -29,10 +28,9 @@ def bin_dir():
 
 
 def delivery_config(targets):
-    """The shipped routing with targets in a place of our own."""
+    """The shipped routing with targets of our own, {name: target}."""
     lines = ["version: 1.0", "targets:"]
-    for name in TARGETS:
-        lines.append(f"  {name}: {{name: {name}, type: file, path: {targets}/{name}}}")
+    lines += [stores.yaml_line(name, to) for name, to in targets.items()]
     lines.append("routing_groups:")
     templates = {
         "dextesting": "{{.Year}}/{{.Month}}/{{.Day}}/{{.Filename}}_{{.UploadId}}",
@@ -49,7 +47,14 @@ def delivery_config(targets):
 
 
 class Stack:
-    def __init__(self, server="nginx", responders=1, settings=None, watch=False, config=None):
+    """${storage}: "file", "s3", "azure", or an ObjectStorage; ${deliver_to}: the kind of all
+    targets ("file", "s3", "az-blob") or a function that makes the target of a name. A setting of
+    None is one that is not made."""
+
+    def __init__(
+        self, server="nginx", responders=1, settings=None, watch=False, config=None,
+        storage="file", deliver_to="file",
+    ):  # fmt: skip
         self.server = server
         self.responders_wanted = responders
         self.dir = tempfile.mkdtemp(prefix="dex-e2e-")
@@ -66,8 +71,14 @@ class Stack:
         self.ui_port = proc.free_port()
         self.addr = ("127.0.0.1", self.port)
         self.prefix = "/cgi/dex" if server == "cgi" else ""
+        self.store = stores.storage(storage, self.data) if isinstance(storage, str) else storage
+        self.storage = self.store.kind
+        if isinstance(deliver_to, str):
+            kind = deliver_to
+            deliver_to = lambda name: stores.target(kind, f"{self.targets}/{name}")  # noqa: E731
+        self.delivers_to = {name: deliver_to(name) for name in TARGETS}
         self.delivery_file = f"{self.dir}/delivery.yml"
-        servers.write(self.delivery_file, config or delivery_config(self.targets))
+        servers.write(self.delivery_file, config or delivery_config(self.delivers_to))
         self.settings = {
             "SERVER_PORT": str(self.port),
             "UI_PORT": str(self.ui_port),
@@ -75,8 +86,11 @@ class Stack:
             "UPLOAD_CONFIG_PATH": f"{servers.ROOT}/upload-configs",
             "DEX_DELIVERY_CONFIG_FILE": self.delivery_file,
             "LOGGER_DEBUG_ON": "true",
+            **self.store.settings,
+            **{k: v for to in self.delivers_to.values() for k, v in to.env.items()},
             **(settings or {}),
         }
+        self.settings = {k: v for k, v in self.settings.items() if v is not None}
         self.tus = Tus(self.addr, f"{self.prefix}/files")
         self.daemons = []
         self.front = self.fcgi = self.watcher = None
@@ -174,6 +188,7 @@ class Stack:
                     faults.append(f.read(6000))
             if not self.deaths_expected and "died, respawn" in self.logs():
                 faults.append("a responder died")
+            faults += [f"a secret stands in {path}" for path in self._that_tell_secrets()]
             for line in self.logs().splitlines():
                 if "runtime error:" in line or "AddressSanitizer" in line:
                     faults.append(line)
@@ -181,6 +196,21 @@ class Stack:
         finally:
             if not keep:
                 shutil.rmtree(self.dir, ignore_errors=True)
+
+    def _that_tell_secrets(self):
+        """Logs, reports, events and the state, where they have the key of a store in them."""
+        stores = [self.store, *self.delivers_to.values()]
+        secrets = {secret.encode() for store in stores for secret in store.secrets}
+        if not secrets:
+            return
+        for base in (f"{self.dir}/log", f"{self.web}/log", self.data):
+            for at, dirs, names in os.walk(base):
+                dirs[:] = [d for d in dirs if d != "tus-prefix"]
+                for path in (os.path.join(at, name) for name in names):
+                    with open(path, "rb") as f:
+                        text = f.read()
+                    if any(secret in text for secret in secrets):
+                        yield path
 
     # -- looking inside
 
@@ -237,25 +267,44 @@ class Stack:
             return []
 
     def stored(self, path_or_id):
-        """Bytes of the upload in storage, b"" when there are none."""
-        for at, _, names in os.walk(f"{self.data}/tus-prefix"):
-            for name in names:
-                if name == upload_id(path_or_id):
-                    with open(os.path.join(at, name), "rb") as f:
-                        return f.read()
-        return b""
+        """Bytes of the upload in storage, b"" when there are none. An object store has none before
+        the upload is finished."""
+        return self.store.stored(upload_id(path_or_id))
+
+    def size(self, path_or_id):
+        """How many bytes of an upload are safe: what a file has, what was put into a store."""
+        data = self.stored(path_or_id)
+        if data or self.storage == "file":
+            return len(data)
+        r = self.get(f"/info/{upload_id(path_or_id)}")
+        info = json.loads(r.body)["file_info"] if r.status == 200 else None
+        return info["size_bytes"] if info else 0
+
+    def holds(self, path_or_id, data):
+        """Whether ${data} is what is stored; of an unfinished object, whether it is as long."""
+        stored = self.stored(path_or_id)
+        if stored or self.storage == "file":
+            return stored == data
+        return self.size(path_or_id) == len(data)
+
+    def arrivals(self, path_or_id):
+        """A function that tells how many more bytes of an upload have come in, verified or not."""
+        if self.storage == "file":
+            before = self.size(path_or_id)
+            return lambda: self.size(path_or_id) - before
+        before = self._received()
+        return lambda: self._received() - before
+
+    def _received(self):
+        return prom.Metrics(self.get("/metrics").text).get("tusd_bytes_received")
+
+    def left(self, path_or_id):
+        """Names of whatever storage has of an upload: object, parts, unfinished uploads."""
+        return self.store.left(upload_id(path_or_id))
 
     def delivered(self, target):
         """{path below the target: content}; unfinished temporary names are not skipped."""
-        base = f"{self.targets}/{target}"
-        found = {}
-        for at, _, names in os.walk(base):
-            for name in names:
-                full = os.path.join(at, name)
-                # A temporary name may become the final one between the look and the reading.
-                with contextlib.suppress(FileNotFoundError), open(full, "rb") as f:
-                    found[os.path.relpath(full, base)] = f.read()
-        return found
+        return self.delivers_to[target].delivered()
 
     # -- the other program
 
