@@ -105,6 +105,27 @@ static int parse_list(
 		err, ERR_UNAVAILABLE, __func__, "%s: a list of blocks that makes no sense", c->key);
 }
 
+/* 1: the blob is there, 0: it is not, or nothing of it was ever committed; -1: error. */
+static int is_committed(
+	struct blob_azure_store *s, const char *key, int64_t deadline_ms, struct err *err)
+{
+	struct blob_azure_call c;
+	int rc = -1;
+
+	blob_azure_call_init(&c, s, "HEAD", key, NULL);
+	c.r.deadline_ms = deadline_ms;
+	if (blob_azure_call_send(&c, err) == 0) {
+		if (blob_azure_call_missing(&c))
+			rc = 0;
+		else if (blob_azure_call_ok(&c))
+			rc = 1;
+		else
+			blob_azure_call_fail(&c, "look at", err);
+	}
+	blob_azure_call_free(&c);
+	return rc;
+}
+
 /* One try. 1: found, 0: no such blob, -1: error, LIST_BROKEN: worth another one. */
 static int get_once(struct blob_azure_store *s, const char *key, int64_t deadline_ms,
 	struct blob_azure_blocks *out, char etag[BLOB_AZURE_ETAG_SIZE], uint64_t *bytes_out,
@@ -140,8 +161,15 @@ static int get_once(struct blob_azure_store *s, const char *key, int64_t deadlin
 		err_set(err, ERR_UNAVAILABLE, __func__, "%s: a size that makes no sense", key);
 		goto out;
 	}
-	/* Without an ETag it is a blob that has never been committed. */
+	/*
+	 * A blob of which only blocks were sent has no ETag in Azure, but one in Azurite. An empty
+	 * one looks the same there.
+	 */
 	rc = etag[0] ? 1 : 0;
+	if (rc == 1 && out->n == 0 && *bytes_out == 0)
+		rc = is_committed(s, key, deadline_ms, err);
+	if (rc == 0)
+		etag[0] = '\0';
 out:
 	blob_azure_call_free(&c);
 	return rc;
@@ -195,27 +223,28 @@ static int list_body(const struct blob_azure_blocks *b, struct buf *out)
 }
 
 /*
- * The blob consists of exactly these blocks, whose ids nobody else can have made. An empty one is
- * as good as ours.
+ * 1: the blob consists of exactly these blocks, whose ids nobody else can have made; an empty one
+ * is as good as ours. 0: it does not. -1: that cannot be told now.
  */
-static bool is_done(struct blob_azure_store *s, const char *key, const struct blob_azure_blocks *b,
-	char etag[BLOB_AZURE_ETAG_SIZE])
+static int is_done(struct blob_azure_store *s, const char *key, const struct blob_azure_blocks *b,
+	char etag[BLOB_AZURE_ETAG_SIZE], struct err *err)
 {
 	struct blob_azure_blocks seen;
 	char seen_etag[BLOB_AZURE_ETAG_SIZE];
 	uint64_t bytes;
-	struct err ignored;
 
 	blob_azure_blocks_init(&seen);
-	bool same = blob_azure_blocks_get(s, key, clock_mono_ms() + LOOK_AGAIN_MS, &seen, seen_etag,
-			    &bytes, &ignored) == 1 &&
-		    seen.n == b->n && bytes == b->bytes;
+	int found = blob_azure_blocks_get(
+		s, key, clock_mono_ms() + LOOK_AGAIN_MS, &seen, seen_etag, &bytes, err);
+	bool same = found == 1 && seen.n == b->n && bytes == b->bytes;
 	for (size_t i = 0; same && i < b->n; i++)
 		same = str_eq(seen.items[i].id, b->items[i].id);
 	blob_azure_blocks_free(&seen);
 	if (same)
 		str_copy(etag, BLOB_AZURE_ETAG_SIZE, seen_etag);
-	return same;
+	if (found < 0)
+		err->code = ERR_UNAVAILABLE;
+	return found < 0 ? -1 : same;
 }
 
 int blob_azure_blocks_commit(struct blob_azure_store *s, const char *key,
@@ -241,14 +270,18 @@ int blob_azure_blocks_commit(struct blob_azure_store *s, const char *key,
 	blob_azure_call_add_md5(&c);
 	crash_point("azure-before-list");
 	if (blob_azure_call_write(&c, err) < 0) {
-		rc = is_done(s, key, b, etag) ? 0 : -1;
+		struct err ignored;
+		rc = is_done(s, key, b, etag, &ignored) == 1 ? 0 : -1;
 		goto out;
 	}
+	int done = 0;
+	if (blob_azure_call_refused(&c) && c.a.tries > 1)
+		done = is_done(s, key, b, etag, err);
 	if (blob_azure_call_ok(&c)) {
 		blob_azure_call_etag(&c, etag, BLOB_AZURE_ETAG_SIZE);
 		rc = 0;
-	} else if (blob_azure_call_refused(&c) && c.a.tries > 1 && is_done(s, key, b, etag)) {
-		rc = 0;
+	} else if (done != 0) {
+		rc = done > 0 ? 0 : -1;
 	} else if (blob_azure_call_refused(&c) && !etag[0]) {
 		err_set(err, ERR_EXISTS, __func__, "%s exists", key);
 	} else if (c.a.status == 412 || str_eq(c.code, "InvalidBlockList")) {

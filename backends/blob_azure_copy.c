@@ -122,19 +122,40 @@ static int wait_for(struct copy *c, struct err *err)
 	return rc;
 }
 
-/* The blob that is there was just copied from our source: an answer was lost on the way. */
-static bool is_ours(struct copy *c, const struct blob_azure_call *begun, const char *source)
+/* ${told} is ${source}; the query, a signature, may be told or not. */
+static bool is_source(const char *told, const char *source)
+{
+	size_t len = strcspn(source, "?");
+
+	return told && strncmp(told, source, len) == 0 && (told[len] == '?' || told[len] == '\0');
+}
+
+/*
+ * 1: the blob that is there was just copied from our source: an answer was lost on the way. 0: it
+ * was not. -1: that cannot be told now.
+ */
+static int is_ours(
+	struct copy *c, const struct blob_azure_call *begun, const char *source, struct err *err)
 {
 	struct blob_azure_call call;
-	struct err ignored;
+	int ours = -1;
 
 	blob_azure_call_init(&call, c->s, "HEAD", c->key, NULL);
-	bool ours = blob_azure_call_send(&call, &ignored) == 0 && blob_azure_call_ok(&call) &&
-		    str_eq(net_headers_get(&call.a.headers, "x-ms-copy-source"), source) &&
-		    status_of(&call) != COPY_FAILED && blob_azure_call_since(begun, &call);
-	const char *id = net_headers_get(&call.a.headers, "x-ms-copy-id");
-	ours = ours && id && str_copy(c->id, sizeof(c->id), id);
+	if (blob_azure_call_send(&call, err) == 0) {
+		const char *id = net_headers_get(&call.a.headers, "x-ms-copy-id");
+		const char *from = net_headers_get(&call.a.headers, "x-ms-copy-source");
+		if (blob_azure_call_missing(&call))
+			ours = 0;
+		else if (!blob_azure_call_ok(&call))
+			blob_azure_call_fail(&call, "look at", err);
+		else
+			ours = is_source(from, source) && status_of(&call) != COPY_FAILED &&
+			       blob_azure_call_since(begun, &call) && id &&
+			       str_copy(c->id, sizeof(c->id), id);
+	}
 	blob_azure_call_free(&call);
+	if (ours < 0)
+		err->code = ERR_UNAVAILABLE;
 	return ours;
 }
 
@@ -181,10 +202,11 @@ int blob_azure_copy_from(struct blob_store *base, const char *key, const struct 
 	if (blob_azure_call_ok(&call)) {
 		rc = started(&c, &call, err);
 	} else if (blob_azure_call_refused(&call)) {
-		if (call.a.tries > 1 && is_ours(&c, &call, buf_str(&plain)))
+		int ours = call.a.tries > 1 ? is_ours(&c, &call, buf_str(&plain), err) : 0;
+		if (ours > 0)
 			rc = wait_for(&c, err);
 		else
-			rc = err_set(err, ERR_EXISTS, __func__, "%s exists", key);
+			rc = ours < 0 ? -1 : err_set(err, ERR_EXISTS, __func__, "%s exists", key);
 	} else if (call.a.status == 403 || call.a.status == 404 || call.a.status == 501) {
 		/* The source cannot be read that way; reading it will tell why. */
 		rc = BLOB_COPY_GENERIC;

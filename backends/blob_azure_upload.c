@@ -311,28 +311,38 @@ static int set_meta(struct azure_writer *w, const struct blob_meta *meta, struct
 	return rc;
 }
 
-/* The blob that is there was made by a try of ${c} whose answer was lost: its bytes, just now. */
-static bool is_done(const struct blob_azure_call *c)
+/*
+ * 1: the blob that is there was made by a try of ${c} whose answer was lost: its bytes, just now.
+ * 0: it was not. -1: that cannot be told now.
+ */
+static int is_done(const struct blob_azure_call *c, struct err *err)
 {
 	struct blob_azure_call head;
 	unsigned char sum[DIGEST_MAX];
 	struct buf text;
-	struct err ignored;
 	uint64_t size;
 
 	struct digest *d = digest_new("md5");
-	if (!d)
-		return false;
 	digest_update(d, c->r.body, c->r.body_len);
 	buf_init(&text, 2 * sizeof(sum));
 	str_base64_encode(&text, sum, digest_final(d, sum));
 	digest_free(d);
 	blob_azure_call_init(&head, c->s, "HEAD", c->key, NULL);
-	bool done = blob_azure_call_send(&head, &ignored) == 0 && blob_azure_call_ok(&head) &&
-		    blob_azure_call_length(&head, &size, &ignored) == 0 && size == c->r.body_len &&
-		    str_eq(net_headers_get(&head.a.headers, "Content-MD5"), buf_str(&text));
+	int done = -1;
+	if (blob_azure_call_send(&head, err) == 0) {
+		if (blob_azure_call_missing(&head))
+			done = 0;
+		else if (!blob_azure_call_ok(&head))
+			blob_azure_call_fail(&head, "look at", err);
+		else if (blob_azure_call_length(&head, &size, err) == 0)
+			done = size == c->r.body_len && blob_azure_call_since(c, &head) &&
+			       str_eq(net_headers_get(&head.a.headers, "Content-MD5"),
+				       buf_str(&text));
+	}
 	blob_azure_call_free(&head);
 	buf_free(&text);
+	if (done < 0)
+		err->code = ERR_UNAVAILABLE;
 	return done;
 }
 
@@ -351,10 +361,13 @@ static int put_blob(struct azure_writer *w, const struct blob_meta *meta, struct
 	blob_azure_call_add_md5(&c);
 	int rc = blob_azure_call_write(&c, err);
 	if (rc < 0) {
-		rc = is_done(&c) ? 0 : -1;
+		struct err ignored;
+		rc = is_done(&c, &ignored) == 1 ? 0 : -1;
 	} else if (blob_azure_call_refused(&c)) {
-		if (c.a.tries < 2 || !is_done(&c))
-			rc = err_set(err, ERR_EXISTS, __func__, "%s exists", w->base.key);
+		int done = c.a.tries > 1 ? is_done(&c, err) : 0;
+		if (done == 0)
+			err_set(err, ERR_EXISTS, __func__, "%s exists", w->base.key);
+		rc = done > 0 ? 0 : -1;
 	} else if (!blob_azure_call_ok(&c)) {
 		rc = blob_azure_call_fail(&c, "write", err);
 	}

@@ -32,7 +32,7 @@
 #define BUCKET_MAX 255
 #define URL_MAX 8192
 /* Writers at once that need not wait for threads; those beyond share them. */
-#define WRITERS 4
+#define WRITERS 8
 
 static const struct blob_option_spec s3_options[] = {
 	{"endpoint", "S3_ENDPOINT", BLOB_OPT_REQUIRED | BLOB_OPT_SELECTS, "URL of the S3 service"},

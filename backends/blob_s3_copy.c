@@ -33,7 +33,7 @@ struct flight {
 struct copying {
 	struct blob_s3_store *dst;
 	const char *key;
-	const struct blob_source **sources; /* those with bytes */
+	struct blob_source *sources; /* those with bytes */
 	size_t n;
 	char etag[80]; /* of the last source */
 	uint64_t total;
@@ -55,7 +55,7 @@ struct copying {
 static int check_sources(struct copying *c, struct err *err)
 {
 	for (size_t i = 0; i < c->n; i++) {
-		const struct blob_source *src = c->sources[i];
+		const struct blob_source *src = &c->sources[i];
 		struct blob_s3_store *s = (struct blob_s3_store *)src->store;
 		struct blob_stat st;
 		if (blob_s3_object_stat(s, src->key, &st, err) < 0)
@@ -75,7 +75,7 @@ static int check_sources(struct copying *c, struct err *err)
 static bool fits(const struct copying *c)
 {
 	for (size_t i = 0; i < c->n; i++) {
-		const struct blob_source *src = c->sources[i];
+		const struct blob_source *src = &c->sources[i];
 		const struct blob_s3_store *s = (const struct blob_s3_store *)src->store;
 		if (strcmp(s->origin, c->dst->origin) != 0)
 			return false;
@@ -107,7 +107,7 @@ static bool copy_is_ours(void *arg, const struct blob_stat *st)
 static int copy_whole(struct copying *c, struct err *err)
 {
 	struct blob_s3_call call;
-	struct blob_s3_range all = range_of(c->sources[0], 0, c->total);
+	struct blob_s3_range all = range_of(&c->sources[0], 0, c->total);
 
 	blob_s3_request_init(&call, "PUT", c->key, c->dst);
 	net_headers_set(&call.headers, "x-amz-metadata-directive", "REPLACE");
@@ -129,11 +129,19 @@ static void copy_part(void *arg)
 		c->dst, c->key, c->upload, f->number, &f->range, f->etag, &f->err);
 }
 
+/* The flight that lies ${ahead} behind the oldest one in the ring. */
+static size_t slot(const struct copying *c, size_t ahead)
+{
+	size_t i = c->oldest + ahead;
+
+	return i < c->dst->in_flight ? i : i - c->dst->in_flight;
+}
+
 static void launch(struct copying *c)
 {
-	const struct blob_source *from = c->sources[c->at_source];
+	const struct blob_source *from = &c->sources[c->at_source];
 	uint64_t len = from->size - c->at;
-	struct flight *f = &c->flights[(c->oldest + c->flying) % c->dst->in_flight];
+	struct flight *f = &c->flights[slot(c, c->flying)];
 
 	/* Not a small rest, which could be too small for a part: two halves. */
 	if (len > ONE_REQUEST)
@@ -158,7 +166,7 @@ static int land(struct copying *c, struct err *err)
 	struct flight *f = &c->flights[c->oldest];
 
 	tasks_wait(&f->task);
-	c->oldest = (c->oldest + 1) % c->dst->in_flight;
+	c->oldest = slot(c, 1);
 	c->flying--;
 	if (f->rc < 0) {
 		*err = f->err;
@@ -243,7 +251,7 @@ int blob_s3_copy_from(struct blob_store *dst, const char *key, const struct blob
 	for (size_t i = 0; i < n; i++) {
 		if (src[i].size == 0 && n > 1)
 			continue;
-		c.sources[c.n++] = &src[i];
+		c.sources[c.n++] = src[i];
 		c.total += src[i].size;
 	}
 	net_headers_init(&c.meta);

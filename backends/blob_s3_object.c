@@ -193,16 +193,21 @@ static int make_after_look(struct blob_s3_call *c, struct err *err)
 /*
  * The object that is in our way may have been made by this very request, whose first answer was
  * lost: it is as we would have made it, and not older. The client repeats some requests unseen.
+ * 0: it was; -1: it was not (ERR_EXISTS), or that cannot be told now.
  */
-static bool made_by_us(
-	struct blob_s3_call *c, int64_t since, blob_s3_object_ours_fn *ours, void *arg)
+static int made_by_us(struct blob_s3_call *c, int64_t since, blob_s3_object_ours_fn *ours,
+	void *arg, struct err *err)
 {
 	struct blob_stat st;
-	struct err ignored;
+	int rc = blob_s3_object_stat(c->store, c->key, &st, err);
 
-	if (blob_s3_object_stat(c->store, c->key, &st, &ignored) < 0)
-		return false;
-	return (c->answer.tries > 1 || st.mtime >= since) && ours(arg, &st);
+	if (rc != 0 && err->code != ERR_NOT_FOUND) {
+		err->code = ERR_UNAVAILABLE;
+		return -1;
+	}
+	if (rc == 0 && (c->answer.tries > 1 || st.mtime >= since) && ours(arg, &st))
+		return 0;
+	return err_set(err, ERR_EXISTS, __func__, "%s exists", c->key);
 }
 
 int blob_s3_object_make(
@@ -217,9 +222,7 @@ int blob_s3_object_make(
 	if (blob_s3_request_run(c, err) == 0)
 		return 0;
 	if (err->code == ERR_EXISTS)
-		return made_by_us(c, since, ours, arg)
-			       ? 0
-			       : err_set(err, ERR_EXISTS, __func__, "%s exists", c->key);
+		return made_by_us(c, since, ours, arg, err);
 	/* Services that do not know the header for writing say so in one of these ways. */
 	if (c->answer.status != 501 && c->answer.status != 400)
 		return -1;

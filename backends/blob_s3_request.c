@@ -164,8 +164,11 @@ static bool one_of(const char *code, const char *const *codes)
 	return false;
 }
 
-/* The answer's own time, where it differs much from ours, is what we sign with from now on. */
-static bool set_clock(struct blob_s3_call *c, const struct net_response *a)
+/*
+ * The answer's own time is what we sign with from now on: where the service says that ours is
+ * wrong, ${told}, or it differs much.
+ */
+static bool set_clock(struct blob_s3_call *c, const struct net_response *a, bool told)
 {
 	struct blob_s3_store *s = c->store;
 	const char *date = net_headers_get(&a->headers, "Date");
@@ -175,7 +178,7 @@ static bool set_clock(struct blob_s3_call *c, const struct net_response *a)
 		return false;
 	int64_t skew = there - clock_now();
 	int64_t change = skew - atomic_load(&s->skew_us);
-	if (change < SKEW_NOTICED_US && change > -SKEW_NOTICED_US)
+	if (!told && change < SKEW_NOTICED_US && change > -SKEW_NOTICED_US)
 		return false;
 	atomic_store(&s->skew_us, skew);
 	c->clock_set = true;
@@ -184,8 +187,8 @@ static bool set_clock(struct blob_s3_call *c, const struct net_response *a)
 
 static bool again(void *arg, const struct net_request *r, const struct net_response *a)
 {
-	static const char *const clock_codes[] = {
-		"RequestTimeTooSkewed", "RequestExpired", "AccessDenied", "", NULL};
+	static const char *const clock_codes[] = {"RequestTimeTooSkewed", "RequestExpired", NULL};
+	static const char *const vague_codes[] = {"AccessDenied", "", NULL};
 	static const char *const key_codes[] = {"ExpiredToken", "ExpiredTokenException",
 		"InvalidAccessKeyId", "InvalidToken", "TokenRefreshRequired", NULL};
 	/* What may well go better the next time, though its status does not say so. */
@@ -196,7 +199,8 @@ static bool again(void *arg, const struct net_request *r, const struct net_respo
 	(void)r;
 
 	read_error(c, a);
-	if (a->status == 403 && one_of(c->code, clock_codes) && set_clock(c, a))
+	bool told = one_of(c->code, clock_codes);
+	if (a->status == 403 && (told || one_of(c->code, vague_codes)) && set_clock(c, a, told))
 		return true;
 	bool refused = one_of(c->code, key_codes) ||
 		       (c->temporary_keys && !c->code[0] && (a->status == 403 || a->status == 400));

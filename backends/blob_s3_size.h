@@ -11,6 +11,8 @@
  * (https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html).
  */
 
+#define BLOB_S3_SIZE_MAX (UINT64_C(5) << 40)
+
 /*
  * Size of the parts after the first ${sent}, which have ${sent_bytes}, of an object of ${expected}
  * bytes (0: unknown): ${configured}, or more where that would not do. ${until_out}: the number of

@@ -241,7 +241,7 @@ static int resume(struct s3_writer *w, uint64_t offset, struct err *err)
 	if (offset < t->bytes || offset - t->bytes > t->tail_len)
 		return err_set(err, ERR_CORRUPT, __func__,
 			"%s: its token is for the bytes %llu to %llu, not %llu", w->key,
-			(unsigned long long)t->bytes, (unsigned long long)(t->bytes + t->tail_len),
+			(unsigned long long)t->bytes, (unsigned long long)t->bytes + t->tail_len,
 			(unsigned long long)offset);
 	w->now = *t;
 	w->resumed = t->parts;
@@ -262,8 +262,13 @@ struct blob_writer *blob_s3_upload_begin(struct blob_store *base, const char *ke
 	enum blob_mode mode, uint64_t offset, const char *token, uint64_t size_hint,
 	struct err *err)
 {
-	struct s3_writer *w = mem_zalloc(sizeof(*w));
+	struct s3_writer *w;
 
+	if (size_hint > BLOB_S3_SIZE_MAX) {
+		err_set(err, ERR_TOO_LARGE, __func__, "%s would be larger than 5 TiB", key);
+		return NULL;
+	}
+	w = mem_zalloc(sizeof(*w));
 	w->s = (struct blob_s3_store *)base;
 	w->key = mem_strdup(key);
 	w->mode = mode;
@@ -330,6 +335,10 @@ static int compare(
 int blob_s3_upload_append(struct blob_writer *base, const void *data, size_t len, struct err *err)
 {
 	struct s3_writer *w = writer_of(base);
+
+	if (base->offset > BLOB_S3_SIZE_MAX || len > BLOB_S3_SIZE_MAX - base->offset)
+		return err_set(
+			err, ERR_TOO_LARGE, __func__, "%s would be larger than 5 TiB", w->key);
 	int rc = w->complete ? compare(w, base->offset, data, len, err) : gather(w, data, len, err);
 
 	if (rc == 0)

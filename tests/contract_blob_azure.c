@@ -252,6 +252,22 @@ static void an_upload_may_begin_anew(void **state)
 	assert_data(w, "empty", 0);
 }
 
+static void blocks_of_a_dead_writer_are_not_in_the_way(void **state)
+{
+	struct world *w = *state;
+	struct blob_writer *dead = begin(w, "k", 0);
+	append(w, dead, 3 * BLOCK + 1);
+	blob_end(dead); /* three blocks were sent, none committed */
+	struct blob_writer *a = begin(w, "k", 0);
+	append(w, a, 2 * BLOCK);
+	sync_it(w, a);
+	blob_end(a);
+	a = begin(w, "k", 2 * BLOCK);
+	append(w, a, 10);
+	ok(w, blob_commit(a, NULL, &w->err));
+	assert_data(w, "k", 2 * BLOCK + 10);
+}
+
 static void fewer_bytes_than_the_token_tells_are_corrupt(void **state)
 {
 	struct world *w = *state;
@@ -485,6 +501,7 @@ int main(void)
 		TEST(a_stale_writer_fails_loudly),
 		TEST(the_surplus_of_a_lost_commit_is_cut),
 		TEST(an_upload_may_begin_anew),
+		TEST(blocks_of_a_dead_writer_are_not_in_the_way),
 		TEST(fewer_bytes_than_the_token_tells_are_corrupt),
 		TEST(staged_blocks_become_one_object),
 		TEST(keys_of_all_shapes_are_listed),

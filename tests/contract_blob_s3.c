@@ -631,6 +631,7 @@ static void processes_may_die_anywhere(void **state)
 	static const char *const points[] = {
 		"s3-part-sent", "s3-tail-sent", "s3-before-complete", "s3-after-complete"};
 	char *dir = scratch_make();
+	/* All of them before this process has threads that a child would lack. */
 	for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
 		char *token_file = scratch_path(dir, points[i]);
 		int status;
@@ -641,6 +642,10 @@ static void processes_may_die_anywhere(void **state)
 			upload_and_die(w, points[i], token_file);
 		assert_int_equal(waitpid(pid, &status, 0), pid);
 		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+		free(token_file);
+	}
+	for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
+		char *token_file = scratch_path(dir, points[i]);
 		another_process_goes_on(w, points[i], token_file);
 		free(token_file);
 	}
@@ -651,7 +656,7 @@ int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		/* First, while this process has no threads that a child would lack. */
+		/* First: it forks. */
 		TEST(processes_may_die_anywhere),
 		TEST(parts_and_tails_over_many_writers),
 		TEST(one_writer_goes_on_after_its_syncs),

@@ -344,6 +344,20 @@ static void a_service_that_is_away_is_unavailable(void **state)
 	blob_close(s);
 }
 
+static void what_s3_cannot_hold_is_refused_at_once(void **state)
+{
+	(void)state;
+	struct err err = {0};
+	struct blob_store *s = open_with("request_timeout", "300ms", &err);
+	uint64_t most = (uint64_t)5 << 40;
+	assert_null(blob_begin(s, "k", BLOB_STAGE, 0, NULL, most + 1, &err));
+	assert_int_equal(err.code, ERR_TOO_LARGE);
+	struct blob_writer *w = blob_begin(s, "k", BLOB_STAGE, 0, NULL, most, &err);
+	assert_non_null(w);
+	blob_end(w);
+	blob_close(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -358,6 +372,7 @@ int main(void)
 		cmocka_unit_test(options_are_held_against_their_bounds),
 		cmocka_unit_test(the_location_is_a_url),
 		cmocka_unit_test(a_service_that_is_away_is_unavailable),
+		cmocka_unit_test(what_s3_cannot_hold_is_refused_at_once),
 	};
 	return cmocka_run_group_tests_name("blob_s3", tests, NULL, NULL);
 }

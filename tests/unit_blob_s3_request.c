@@ -156,6 +156,21 @@ static void a_wrong_clock_is_set_by_the_answer(void **state)
 	}
 }
 
+/* It may be seconds that make the difference. */
+static void a_service_that_says_so_is_believed(void **state)
+{
+	struct world *w = *state;
+	char now[CLOCK_HTTP_SIZE];
+	clock_http_date(now, clock_now());
+	SCRIPT(w, {403, ERROR("RequestTimeTooSkewed"), "Date", now, HTTP_SERVER_FINE, 0},
+		{200, NULL, NULL, NULL, HTTP_SERVER_FINE, 0});
+	assert_int_equal(put(w, "k", "x", false), 0);
+	SCRIPT(w, {403, ERROR("RequestTimeTooSkewed"), "Date", now, HTTP_SERVER_FINE, 0});
+	assert_int_equal(put(w, "k", "x", false), -1);
+	assert_int_equal(w->err.code, ERR_DENIED);
+	assert_int_equal(http_server_count(w->server), 4);
+}
+
 static void a_right_clock_is_left_alone(void **state)
 {
 	struct world *w = *state;
@@ -477,6 +492,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(requests_are_signed_with_their_body),
 		TEST(a_wrong_clock_is_set_by_the_answer),
+		TEST(a_service_that_says_so_is_believed),
 		TEST(a_right_clock_is_left_alone),
 		TEST(keys_that_have_ended_are_fetched_once_more),
 		TEST(failures_have_their_codes),

@@ -585,9 +585,24 @@ static void a_connection_that_was_closed_is_made_anew(void **state)
 		request(w, "GET", "/");
 		w->r.idempotent = true;
 		send_ok(w);
-		assert_int_equal(w->a.tries, 1);
+		/* Whether the end was seen before or after it was sent is a matter of luck. */
+		assert_in_range(w->a.tries, 1, i == 0 ? 1 : 2);
 	}
 	assert_int_equal(http_server_connections(w->server), 3);
+}
+
+/* libcurl sends it again by itself; who asks whether it was sent once must hear of it. */
+static void what_libcurl_repeats_is_counted(void **state)
+{
+	struct world *w = *state;
+	SCRIPT(w, {.body = "x"}, {.fault = HTTP_SERVER_RESET, .fault_after = -1}, {.body = "y"});
+	request(w, "PUT", "/a");
+	w->r.idempotent = true;
+	send_ok(w);
+	assert_int_equal(w->a.tries, 1);
+	send_ok(w);
+	assert_int_equal(w->a.tries, 2);
+	assert_int_equal(http_server_count(w->server), 3);
 }
 
 static void only_a_given_proxy_is_used(void **state)
@@ -667,6 +682,7 @@ int main(void)
 		T(what_is_no_request_is_not_sent),
 		T(answers_that_are_none),
 		T(a_connection_that_was_closed_is_made_anew),
+		T(what_libcurl_repeats_is_counted),
 		T(only_a_given_proxy_is_used),
 		T(threads_share_connections),
 	};

@@ -25,6 +25,7 @@ from lib import runner  # noqa: E402
 def main():
     # A background job is started with SIGINT ignored, and what it starts would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # servers are not left behind
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("-v", "--verbose", action="store_true", help="name the tests that pass, too")
     p.add_argument("pattern", nargs="*", default=[])

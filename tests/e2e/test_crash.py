@@ -40,7 +40,7 @@ def one_upload_with_kills(stack, rng, size):
     data = rng.randbytes(size)
     path = stack.tus.new(size)
     acknowledged = 0
-    kills = 0
+    kills = stuck = 0
     while acknowledged < size:
         want = min(size - acknowledged, rng.randrange(1, size + 1))
         stop_at = rng.randrange(0, want + 1) if kills < 3 else None
@@ -70,6 +70,8 @@ def one_upload_with_kills(stack, rng, size):
         took = time.monotonic() - began
         assert took < BACK_WITHIN, f"{took:.1f} s until the service answered again"
         assert offset >= acknowledged, f"{acknowledged} were acknowledged, {offset} are left"
+        stuck = 0 if offset > acknowledged or kills < 3 else stuck + 1
+        assert stuck < 10, f"{path} does not get beyond {offset} of {size}"
         acknowledged = offset
     return path, data
 

@@ -69,7 +69,8 @@ def check_metadata(target, key, wanted):
     if isinstance(target, stores.FileTarget):
         return
     size, meta = target.store.head(key)
-    meta = {k: urllib.parse.unquote(v) for k, v in meta.items()}
+    # Swift gives names of objects that came in parts back with "-" for "_".
+    meta = {k.replace("-", "_"): urllib.parse.unquote(v) for k, v in meta.items()}
     missing = {k: v for k, v in wanted.items() if v and meta.get(k.lower()) != v}
     assert not missing, f"{key} of {size} bytes lacks {missing}, has {meta}"
 
@@ -93,22 +94,23 @@ def deliver_from(start, storage):
         )
         sent = {}
         for target in s.delivers_to:
-            for n, size in enumerate((0, 1, 100_000, 5 * MIB, 12 * MIB + 7)):
+            for n, size in enumerate((0, 1, 5 * MIB, 12 * MIB + 7)):
                 data = payload(size)
                 path = send(s, target, data, f"{target}-{n} ü.csv", note=" two  spaces, ünï 100% ")
                 assert s.stored(path) == data, (target, size)
                 sent[path] = (target, data)
         s.deliver_all()
+        got = {target: s.delivered(target) for target in s.delivers_to}
         for path, (target, data) in sent.items():
             delivery = the_delivery(s, path)
             assert delivery and delivery["status"] == "SUCCESS", (target, len(data), delivery)
             location = urllib.parse.unquote(delivery["location"])
-            found = [k for k in s.delivered(target) if location.endswith("/" + k)]
+            found = [k for k in got[target] if location.endswith("/" + k)]
             assert len(found) == 1, (location, found)
-            assert s.delivered(target)[found[0]] == data, (target, len(data))
+            assert got[target][found[0]] == data, (target, len(data))
             check_metadata(s.delivers_to[target], found[0], s.info(path)["manifest"])
         for target, to in s.delivers_to.items():
-            assert len(s.delivered(target)) == 5, target
+            assert len(got[target]) == 4, target
             if not isinstance(to, stores.FileTarget):
                 assert to.store.unfinished() == [], target
 
@@ -289,16 +291,18 @@ def test_a_missing_bucket_of_storage(start):
     refused_storage(start, stores.s3_storage(bucket=services.s3().bucket(make=False)))
 
 
-def test_a_clock_that_is_told_to_be_wrong(start):
-    """S3 refuses a request and names its time: the request is signed anew with that."""
+def test_a_clock_that_is_wrong(start):
+    """S3 refuses what is signed by another clock and tells its own: requests are signed by that."""
     with proxy(services.s3()) as p:
         s = start(storage=stores.s3_storage(addr=p.addr))
         path = s.tus.new(100000)
-        p.set({"kinds": ["skewed"], "count": 1})
+        p.set({"kinds": ["skewed"]})
         data = payload(100000)
         expect(s.tus.patch(path, 0, data), 204)
-        assert p.seen()["faults"] == {"skewed": 1}
+        told = p.seen()["faults"]["skewed"]
         assert s.stored(path) == data
+        expect(s.tus.patch(s.tus.new(5), 0, b"abcde"), 204)
+        assert told and p.seen()["faults"]["skewed"] == told, "the difference is kept in mind"
 
 
 def away_and_back(start, kind, go_away, come_back):
@@ -448,28 +452,26 @@ def health(s):
 
 
 def test_health_shows_each_store(start):
-    for kind, target_kind in (("s3", "azure"), ("azure", "s3")):
-        service, storage, _ = store_of(kind)
-        other, _, target = store_of(target_kind)
-        with proxy(service) as p, proxy(other) as q:
-            s = start(
-                storage=storage(addr=p.addr),
-                deliver_to=lambda name, target=target, q=q: (
-                    target(addr=q.addr) if name == "ehdi" else stores.target("file", folder(name))
-                ),
-            )
+    with proxy(services.s3()) as storage, proxy(services.azure()) as azure:
+        s = start(
+            storage=stores.s3_storage(addr=storage.addr),
+            deliver_to=lambda name: (
+                stores.AzureTarget(addr=azure.addr) if name == "ehdi" else stores.S3Target()
+            ),
+        )
 
-            def down(s=s):
-                return sorted(name for name, status in health(s).items() if status != "UP")
+        def down():
+            return sorted(name for name, status in health(s).items() if status != "UP")
 
-            assert down() == [], health(s)
-            q.stop()
-            proc.until(lambda d=down: d() == ["target ehdi"], f"{target_kind} is down", 15, 0.2)
-            p.set({"kinds": ["delay"], "delay_ms": 60000})
-            proc.until(lambda d=down: len(d()) == 2, f"{kind} does not answer", 15, 0.2)
-            p.clear()
-            q.start()
-            proc.until(lambda d=down: d() == [], "all are up again", 30, 0.2)
+        assert down() == [], health(s)
+        azure.stop()
+        proc.until(lambda: down() == ["target ehdi"], "Azure is down", 15, 0.2)
+        storage.set({"kinds": ["delay"], "delay_ms": 60000})
+        both = ["storage (s3)", "target ehdi"]
+        proc.until(lambda: down() == both, "S3 does not answer", 15, 0.2)
+        storage.clear()
+        azure.start()
+        proc.until(lambda: down() == [], "all are up again", 30, 0.2)
 
 
 def test_an_upload_keeps_nothing_in_the_store_once_it_is_deleted(start):

@@ -10,7 +10,8 @@ goes wrong is said at run time: PUT /faults on the control port takes a JSON lis
 
     kinds   what may happen, one of them each time by lot:
               busy           503 "slow down" as the service words it; nothing is forwarded
-              skewed         403 RequestTimeTooSkewed with a Date; nothing is forwarded
+              skewed         403 RequestTimeTooSkewed with a Date ten minutes ahead, unless the
+                             request is signed for about that time; nothing is forwarded
               reset          the connection is reset; nothing is forwarded
               reset-request  ... after half of the request's body was forwarded
               reset-answer   ... after half of the answer's body was sent
@@ -29,6 +30,7 @@ The first rule that strikes counts. A kind that the request gives no occasion fo
 
 import argparse
 import asyncio
+import calendar
 import collections
 import email.utils
 import json
@@ -36,8 +38,10 @@ import random
 import re
 import socket
 import struct
+import time
 
 HEAD_MAX = 1 << 17
+AHEAD_S = 600  # less than what Swift takes for a wrong clock
 PIECE = 1 << 16
 KINDS = (
     "busy", "skewed", "reset", "reset-request", "reset-answer", "cut", "lost-answer",
@@ -74,6 +78,14 @@ class Request(Head):
 
     def is_azure(self):
         return "x-ms-version" in self.fields
+
+    def is_ahead(self):
+        """Whether it was signed by the clock of a service that is ahead."""
+        stamp = self.fields.get("x-amz-date")
+        if not stamp:
+            return False
+        signed = calendar.timegm(time.strptime(stamp, "%Y%m%dT%H%M%SZ"))
+        return abs(signed - time.time() - AHEAD_S) < AHEAD_S / 2
 
     def may_err_in_200(self):
         completes = self.method == "POST" and "uploadId=" in self.target
@@ -113,6 +125,8 @@ class Rule:
         if kind == "error-in-200" and not request.may_err_in_200():
             return None
         if kind == "reset-request" and not has_body:
+            return None
+        if kind == "skewed" and request.is_ahead():
             return None
         if self.count is not None:
             self.count -= 1
@@ -177,14 +191,14 @@ async def pieces(reader, head, until_end=False):
             yield data, data
 
 
-def refusal(status, code, request):
+def refusal(status, code, request, ahead=0):
     body = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f"<Error><Code>{code}</Code><Message>By order of the test.</Message></Error>"
     )
     lines = [
         f"HTTP/1.1 {status}",
-        f"Date: {email.utils.formatdate(usegmt=True)}",
+        f"Date: {email.utils.formatdate(time.time() + ahead, usegmt=True)}",
         "Content-Type: application/xml",
         f"Content-Length: {len(body)}",
         "Connection: close",
@@ -261,7 +275,8 @@ class Connection:
         else:
             status = "503 Slow Down"
             code = "ServerBusy" if request.is_azure() else "SlowDown"
-        self.writer.write(refusal(status, code, request))
+        ahead = AHEAD_S if kind == "skewed" else 0
+        self.writer.write(refusal(status, code, request, ahead))
         await self.writer.drain()
 
     async def forward(self, request, kind, speed):

@@ -189,6 +189,8 @@ class Stack:
             if not self.deaths_expected and "died, respawn" in self.logs():
                 faults.append("a responder died")
             faults += [f"a secret stands in {path}" for path in self._that_tell_secrets()]
+            if self.storage != "file" and os.path.exists(f"{self.data}/tus-prefix"):
+                faults.append(f"uploads were kept in files, not in {self.storage}")
             for line in self.logs().splitlines():
                 if "runtime error:" in line or "AddressSanitizer" in line:
                     faults.append(line)
