@@ -16,7 +16,7 @@ Q := $(if $(V),,@)
 VERSION := $(shell cat VERSION)
 GIT_SHA := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 
-PKGS_CORE := jansson yaml-0.1 libcrypto sqlite3 expat
+PKGS_CORE := jansson yaml-0.1 libcrypto libssl sqlite3 expat hiredis
 CPPFLAGS += -I. -D_GNU_SOURCE $(shell pkg-config --cflags $(PKGS_CORE) 2>/dev/null)
 CFLAGS_COMMON := -std=c17 -pthread -fno-omit-frame-pointer -Wall -Wextra -Wpedantic -Wconversion \
 	-Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror

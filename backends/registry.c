@@ -11,7 +11,9 @@ extern const struct blob_backend blob_azure_backend;
 extern const struct blob_backend blob_file_backend;
 extern const struct blob_backend blob_s3_backend;
 extern const struct lock_backend lock_file_backend;
+extern const struct lock_backend lock_redis_backend;
 extern const struct publish_backend publish_file_backend;
+extern const struct state_backend state_redis_backend;
 extern const struct state_backend state_sqlite_backend;
 
 const struct blob_backend *const registry_blob[] = {
@@ -23,6 +25,7 @@ const struct blob_backend *const registry_blob[] = {
 
 const struct lock_backend *const registry_lock[] = {
 	&lock_file_backend,
+	&lock_redis_backend,
 	NULL,
 };
 
@@ -33,6 +36,7 @@ const struct publish_backend *const registry_publish[] = {
 
 const struct state_backend *const registry_state[] = {
 	&state_sqlite_backend,
+	&state_redis_backend,
 	NULL,
 };
 

@@ -10,6 +10,7 @@
 #include "core/base/mem.h"
 #include "core/base/random.h"
 #include "core/store/lock.h"
+#include "tests/lib/redis_server.h"
 #include "tests/lib/scratch.h"
 
 #include <dirent.h>
@@ -45,8 +46,26 @@ static struct lock_service *open_file(const char *dir, struct err *err)
 	return svc;
 }
 
+static struct redis_server server;
+
+/* Keys of a test begin with the name of its directory, of which there is one at a time. */
+static struct lock_service *open_redis(const char *dir, struct err *err)
+{
+	char where[512];
+	const char *uri = getenv("DEX_TEST_REDIS");
+	const char *name = strrchr(dir, '/') + 1;
+	if (uri)
+		(void)snprintf(where, sizeof(where), "%s%cprefix=%s", uri,
+			strchr(uri, '?') ? '&' : '?', name);
+	else
+		(void)snprintf(
+			where, sizeof(where), "redis://127.0.0.1:%u?prefix=%s", server.port, name);
+	return lock_open(registry_find_lock("redis"), where, err);
+}
+
 static const struct row rows[] = {
 	{"file", open_file, true},
+	{"redis", open_redis, false},
 };
 
 struct world {
@@ -564,6 +583,9 @@ static const struct CMUnitTest tests[] = {
 int main(void)
 {
 	int failed = 0;
+	/* DEX_TEST_REDIS: the URI, without a prefix, of one that runs already. */
+	if (!getenv("DEX_TEST_REDIS"))
+		redis_server_start(&server, NULL);
 	for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++) {
 		struct CMUnitTest of_row[sizeof(tests) / sizeof(tests[0])];
 		for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
@@ -575,5 +597,6 @@ int main(void)
 		failed += _cmocka_run_group_tests(
 			group, of_row, sizeof(tests) / sizeof(tests[0]), NULL, NULL);
 	}
+	redis_server_remove(&server);
 	return failed > 0;
 }

@@ -290,7 +290,7 @@ static void expire_takes_idle_open_uploads_and_partials(void **state)
 	assert_int_equal(state_world_status(w, idle.id), UPLOAD_EXPIRED);
 	assert_int_equal(end_upload(w, idle.id, UPLOAD_EXPIRED), STATE_CONFLICT);
 	state_world_ok(w, (int)end_upload(w, part.id, UPLOAD_EXPIRED));
-	m.name = "wrong";
+	m = state_world_message(touched.id, "bus", "wrong");
 	assert_int_equal(
 		state_upload_end(w->s, touched.id, UPLOAD_EXPIRED, NOW, NOW + 5, &list, &w->err),
 		STATE_CONFLICT);

@@ -138,6 +138,12 @@ int state_probe(struct state *s, struct err *err)
 	return end(s, "probe", NULL, s->backend->probe(s, err), err);
 }
 
+int state_warnings(struct state *s, struct buf *out, struct err *err)
+{
+	int rc = s->backend->warnings ? s->backend->warnings(s, out, err) : 0;
+	return end(s, "warnings", NULL, rc, err);
+}
+
 int state_upload_create(
 	struct state *s, const struct upload *u, const struct outbox_list *msgs, struct err *err)
 {

@@ -68,7 +68,9 @@ struct upload {
 
 void upload_free(struct upload *u); /* frees the strings, not ${u} itself; idempotent */
 
-/* A message to be sent later by dex-deliver, made in the same transaction as what it tells about.
+/*
+ * A message to be sent later by dex-deliver, made in the same transaction as what it tells about:
+ * one that comes with a change is about the upload that is changed.
  */
 struct outbox_message {
 	int64_t id; /* set by the store */
@@ -114,6 +116,11 @@ struct state *state_open(
 void state_close(struct state *s);             /* NULL is fine; ends its threads */
 const char *state_type(const struct state *s); /* "sqlite", "redis" */
 int state_probe(struct state *s, struct err *err);
+/*
+ * Append a line for each setting of the store's server that would lose what was acknowledged, or
+ * that could not be looked at; nothing when all is well. For people, not for every request.
+ */
+int state_warnings(struct state *s, struct buf *out, struct err *err);
 
 /* --- uploads --- */
 

@@ -16,6 +16,8 @@ struct state_backend {
 	struct state *(*open)(const char *where, bool durable, struct err *err);
 	void (*close)(struct state *s);
 	int (*probe)(struct state *s, struct err *err);
+	/* NULL: there is never anything to warn of */
+	int (*warnings)(struct state *s, struct buf *out, struct err *err);
 
 	int (*upload_create)(struct state *s, const struct upload *u,
 		const struct outbox_list *msgs, struct err *err);

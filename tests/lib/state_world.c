@@ -3,6 +3,7 @@
 
 #include "backends/registry.h"
 #include "core/base/str.h"
+#include "tests/lib/redis_server.h"
 #include "tests/lib/scratch.h"
 
 #include <setjmp.h>
@@ -38,9 +39,50 @@ static struct state *open_relaxed(const char *dir, struct err *err)
 	return open_sqlite(dir, false, err);
 }
 
+/* One server or one Cluster for the whole program; each directory has a prefix of its own. */
+static struct redis_server redis_servers[3];
+
+static const struct state_backend *redis(void)
+{
+	return registry_find_state("redis");
+}
+
+static struct state *open_redis(const char *dir, struct err *err)
+{
+	char where[256];
+	const char *name = strrchr(dir, '/');
+	snprintf(where, sizeof(where), "redis://127.0.0.1:%u/?prefix=%s&timeout=20s",
+		redis_servers[0].port, name ? name + 1 : dir);
+	return state_open(redis(), where, true, err);
+}
+
+static bool start_redis(void)
+{
+	if (!redis_server_present())
+		return false;
+	redis_server_start(&redis_servers[0], NULL);
+	return true;
+}
+
+static bool start_cluster(void)
+{
+	if (!redis_server_present())
+		return false;
+	redis_server_start_cluster(redis_servers, sizeof(redis_servers) / sizeof(redis_servers[0]));
+	return true;
+}
+
+static void stop_redis(void)
+{
+	for (size_t i = 0; i < sizeof(redis_servers) / sizeof(redis_servers[0]); i++)
+		redis_server_remove(&redis_servers[i]);
+}
+
 static const struct state_row rows[] = {
-	{"sqlite, durable", sqlite, open_durable},
-	{"sqlite", sqlite, open_relaxed},
+	{"sqlite, durable", sqlite, open_durable, NULL, NULL},
+	{"sqlite", sqlite, open_relaxed, NULL, NULL},
+	{"redis", redis, open_redis, start_redis, stop_redis},
+	{"redis, cluster", redis, open_redis, start_cluster, stop_redis},
 };
 
 void state_world_die(const char *what, const struct err *err)
@@ -92,11 +134,18 @@ int state_world_run(const char *group, const struct CMUnitTest *tests, size_t n)
 		char name[64];
 		if (!of_row)
 			return 1;
+		if (rows[r].start && !rows[r].start()) {
+			printf("%s: %s: left out, there is no server\n", group, rows[r].name);
+			free(of_row);
+			continue;
+		}
 		for (size_t i = 0; i < n; i++)
 			of_row[i] = (struct CMUnitTest){tests[i].name, tests[i].test_func, setup,
 				teardown, (void *)&rows[r]};
 		snprintf(name, sizeof(name), "%s: %s", group, rows[r].name);
 		failed += _cmocka_run_group_tests(name, of_row, n, NULL, NULL);
+		if (rows[r].stop)
+			rows[r].stop();
 		free(of_row);
 	}
 	return failed > 0;

@@ -5,6 +5,7 @@
 #include "core/base/err.h"
 #include "core/store/state.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,10 @@ struct state_row {
 	/* The store that lives in ${dir}: empty for a new directory, the same one for a known one.
 	 */
 	struct state *(*open)(const char *dir, struct err *err);
+	/* Around all tests of the row, where the store needs a server; may be NULL. false: there is
+	 * none on this machine. */
+	bool (*start)(void);
+	void (*stop)(void);
 };
 
 struct state_world { /* of one test */

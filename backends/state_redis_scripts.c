@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/state_redis_scripts.h"
+
+/*
+ * In front of every script. `b` is the first part of all keys of a bucket; keys are described in
+ * state_redis.h. check: the answer for a row without one of its first ${n} members, or nil.
+ */
+#define LUA_BASE                                                                            \
+	"local b,call=KEYS[1],redis.call\n"                                                 \
+	"local function num(s) return s and string.find(s,'^%d+$') end\n"                   \
+	"local function text(n) return string.format('%.0f',math.max(0,tonumber(n))) end\n" \
+	"local function check(k,r,n)\n"                                                     \
+	" for i=1,n do if not r[i] then\n"                                                  \
+	"  if call('EXISTS',k)==0 then return {1} end\n"                                    \
+	"  return {4,k}\n"                                                                  \
+	" end end\n"                                                                        \
+	"end\n"
+
+/*
+ * Names of rows: the time, or one more than the last one. So they are in order of time over all
+ * buckets as far as the clocks agree, strictly within one, and are never used again, not even when
+ * the server has lost everything.
+ */
+#define LUA_NAMES                                                                          \
+	"local function name(n) return string.format('%016.0f',n) end\n"                   \
+	"local function names(clock,n)\n"                                                  \
+	" local first=math.max(tonumber(call('GET',b..'seq') or '0')+1,tonumber(clock))\n" \
+	" call('SET',b..'seq',name(first+n-1))\n"                                          \
+	" return first\n"                                                                  \
+	"end\n"
+
+/* Add the messages of the arguments from ${i} onward: their number, then six for each. */
+#define LUA_MESSAGES                                                                 \
+	"local function queue(clock,i)\n"                                            \
+	" local n=tonumber(ARGV[i])\n"                                               \
+	" if n==0 then return end\n"                                                 \
+	" local first=names(clock,n)\n"                                              \
+	" for k=0,n-1 do\n"                                                          \
+	"  local upload,sink,called,replace,data,due=unpack(ARGV,i+1+6*k,i+6+6*k)\n" \
+	"  local s=name(first+k)\n"                                                  \
+	"  local g=b..'g:'..upload..':'..sink\n"                                     \
+	"  if call('ZCARD',g)==0 then call('ZADD',b..'h:'..sink,due,upload) end\n"   \
+	"  call('ZADD',g,s,s)\n"                                                     \
+	"  call('ZADD',b..'late',due,s)\n"                                           \
+	"  call('HSET',b..'o:'..s,'upload',upload,'sink',sink,'name',called,\n"      \
+	"   'replace',replace,'data',data,'due_at',due,'attempt','0')\n"             \
+	" end\n"                                                                     \
+	"end\n"
+
+/* The oldest message of a group may have changed. */
+#define LUA_HEAD                                                      \
+	"local function head(upload,sink)\n"                          \
+	" local s=call('ZRANGE',b..'g:'..upload..':'..sink,0,0)[1]\n" \
+	" local due=s and call('HGET',b..'o:'..s,'due_at')\n"         \
+	" if due then call('ZADD',b..'h:'..sink,due,upload)\n"        \
+	" else call('ZREM',b..'h:'..sink,upload) end\n"               \
+	"end\n"
+
+#define LUA_DELIVERIES                                                                          \
+	"local function due(s,target,at)\n"                                                     \
+	" call('ZADD',b..'due',at,s)\n"                                                         \
+	" call('ZADD',b..'due:'..target,at,s)\n"                                                \
+	"end\n"                                                                                 \
+	"local function make(s,upload,target,at,op)\n"                                          \
+	" due(s,target,at)\n"                                                                   \
+	" call('ZADD',b..'unfinished',at,s)\n"                                                  \
+	" call('HSET',b..'t:'..upload,target,s)\n"                                              \
+	" call('HSET',b..'d:'..s,'upload',upload,'target',target,'status','0','attempt','0',\n" \
+	"  'due_at',at,'lease_until','0','queued_at',at,'ended_at','0','queue_op',op)\n"        \
+	"end\n"                                                                                 \
+	"local function later(x,y) if tonumber(x)>tonumber(y) then return x end return y end\n"
+
+/* A delivery as an answer: see enum delivery_column in state_redis_delivery.c. */
+#define LUA_ROW                                                                             \
+	"local function row(s)\n"                                                           \
+	" local r=call('HMGET',b..'d:'..s,'upload','target','status','attempt','due_at',\n" \
+	"  'lease_until','queued_at','ended_at','lease_owner','location','issues')\n"       \
+	" table.insert(r,1,s)\n"                                                            \
+	" return r\n"                                                                       \
+	"end\n"
+
+/* ARGV: 1 id 2 operation 3 created 4 clock 5 number of names and values, those, messages */
+static const char upload_create[] =
+	LUA_BASE LUA_NAMES LUA_MESSAGES "local u=b..'u:'..ARGV[1]\n"
+					"local op=call('HGET',u,'op')\n"
+					"if op==ARGV[2] then return {0} end\n"
+					"if op or call('EXISTS',u)==1 then return {3} end\n"
+					"local n=tonumber(ARGV[5])\n"
+					"call('ZADD',b..'open',ARGV[3],ARGV[1])\n"
+					"queue(ARGV[4],6+n)\n"
+					"call('HSET',u,unpack(ARGV,6,5+n))\n"
+					"return {0}\n";
+
+/*
+ * ARGV: 1 id 2 operation 3 from 4 to 5 length 6 has a token 7 token 8 beyond 9 fence 10 now
+ * 11 complete 12 clock 13 number of targets, those, messages
+ */
+static const char upload_change[] = LUA_BASE LUA_NAMES LUA_MESSAGES LUA_DELIVERIES
+	"local function less(x,y) return #x<#y or (#x==#y and x<y) end\n"
+	"local id,op,from,to,length=unpack(ARGV,1,5)\n"
+	"local fence,now,complete=ARGV[9],ARGV[10],ARGV[11]=='1'\n"
+	"local u=b..'u:'..id\n"
+	"local r=call('HMGET',u,'op','status','kind','offset','fence','length','touched_at')\n"
+	"local wrong=check(u,r,7)\n"
+	"if wrong then return wrong end\n"
+	"if r[1]==op then return {0} end\n"
+	"if not (num(r[2]) and num(r[4]) and num(r[5]) and (r[6]=='-1' or num(r[6])) and\n"
+	" num(r[7])) then return {4,u} end\n"
+	"if r[2]~='0' or r[4]~=from or less(fence,r[5]) then return {2} end\n"
+	"if r[6]~='-1' then\n"
+	" if length~='-1' and length~=r[6] then return {2} end\n"
+	" length=r[6]\n"
+	"end\n"
+	"if complete then if length~=to then return {2} end\n"
+	"elseif length~='-1' and less(length,to) then return {2} end\n"
+	"local touched=r[7]\n"
+	"if from~=to then touched=now end\n"
+	"local n=tonumber(ARGV[13])\n"
+	"if complete then\n"
+	" call('ZREM',b..'open',id)\n"
+	" if r[3]=='1' then call('ZADD',b..'partial',touched,id) end\n"
+	" if n>0 then\n"
+	"  local first=names(ARGV[12],n)\n"
+	"  for i=1,n do make(name(first+i-1),id,ARGV[13+i],now,op) end\n"
+	" end\n"
+	" queue(ARGV[12],14+n)\n"
+	" call('HSET',u,'status','1','completed_at',now)\n"
+	"elseif from~=to then\n"
+	" call('ZADD',b..'open',touched,id)\n"
+	"end\n"
+	"if ARGV[6]=='1' then call('HSET',u,'token',ARGV[7]) end\n"
+	"call('HSET',u,'offset',to,'length',length,'touched_at',touched,'beyond',ARGV[8],\n"
+	" 'fence',fence,'op',op)\n"
+	"return {0}\n";
+
+/* ARGV: 1 id 2 operation 3 status 4 touched before 5 now 6 clock, messages */
+static const char upload_end[] = LUA_BASE LUA_NAMES LUA_MESSAGES
+	"local id,op,status=ARGV[1],ARGV[2],ARGV[3]\n"
+	"local u=b..'u:'..id\n"
+	"local r=call('HMGET',u,'op','status','kind','touched_at')\n"
+	"local wrong=check(u,r,4)\n"
+	"if wrong then return wrong end\n"
+	"if r[1]==op then return {0} end\n"
+	"if not (num(r[2]) and num(r[4])) then return {4,u} end\n"
+	"local open,complete=r[2]=='0',r[2]=='1'\n"
+	"local may\n"
+	"if status=='2' then\n"
+	" may=(open or (complete and r[3]=='1')) and tonumber(r[4])<=tonumber(ARGV[4])\n"
+	"else\n"
+	" if status=='3' then may=open or complete\n"
+	" else may=complete and call('HEXISTS',u,'delivered_at')==1 end\n"
+	" for _,s in ipairs(may and call('HVALS',b..'t:'..id) or {}) do\n"
+	"  if call('HGET',b..'d:'..s,'status')=='0' then may=false end\n"
+	" end\n"
+	"end\n"
+	"if not may then return {2} end\n"
+	"for _,k in ipairs({'open','partial','delivered'}) do call('ZREM',b..k,id) end\n"
+	"call('ZADD',b..'removable',ARGV[5],id)\n"
+	"queue(ARGV[6],7)\n"
+	"call('HSET',u,'status',status,'ended_at',ARGV[5],'removable','1','op',op)\n"
+	"return {0}\n";
+
+/* ARGV: 1 id */
+static const char upload_removed[] =
+	LUA_BASE "local u=b..'u:'..ARGV[1]\n"
+		 "local r=call('HMGET',u,'removable','status','ended_at')\n"
+		 "if r[1]~='1' then return {0} end\n"
+		 "if not (num(r[2]) and num(r[3])) then return {4,u} end\n"
+		 "call('ZREM',b..'removable',ARGV[1])\n"
+		 "if r[2]=='2' or r[2]=='3' then call('ZADD',b..'tombstones',r[3],ARGV[1]) end\n"
+		 "call('HSET',u,'removable','0')\n"
+		 "return {0}\n";
+
+/* ARGV: 1 before 2 limit. Answers the number too; a repetition does not know the first one's. */
+static const char upload_purge[] = LUA_BASE
+	"local ids=call('ZRANGEBYSCORE',b..'tombstones','-inf','('..ARGV[1],'LIMIT',0,ARGV[2])\n"
+	"for _,id in ipairs(ids) do\n"
+	" for _,s in ipairs(call('HVALS',b..'t:'..id)) do\n"
+	"  call('ZREM',b..'unfinished',s)\n"
+	"  call('DEL',b..'d:'..s)\n"
+	" end\n"
+	" call('ZREM',b..'tombstones',id)\n"
+	" call('DEL',b..'t:'..id,b..'u:'..id)\n"
+	"end\n"
+	"return {0,#ids}\n";
+
+/*
+ * ARGV: 1 owner 2 now 3 until 4 operation 5 upload ("": any) 6 target ("": any). The first look is
+ * for what this very operation has leased before: it lies at the lease's end.
+ */
+static const char delivery_lease[] = LUA_BASE LUA_DELIVERIES LUA_ROW
+	"local owner,now,till,op,upload,target=unpack(ARGV)\n"
+	"for _,s in ipairs(call('ZRANGEBYSCORE',b..'due',till,till)) do\n"
+	" if call('HGET',b..'d:'..s,'lease_op')==op then return {0,row(s)} end\n"
+	"end\n"
+	"local s,best\n"
+	"if upload=='' then\n"
+	" local k=b..'due'\n"
+	" if target~='' then k=k..':'..target end\n"
+	" s=call('ZRANGEBYSCORE',k,'-inf',now,'LIMIT',0,1)[1]\n"
+	"else\n"
+	" local of=call('HGETALL',b..'t:'..upload)\n"
+	" for i=1,#of,2 do\n"
+	"  local at=(target=='' or target==of[i]) and call('ZSCORE',b..'due',of[i+1])\n"
+	"  at=at and tonumber(at)\n"
+	"  if at and at<=tonumber(now) and (not best or at<best or (at==best and of[i+1]<s)) then\n"
+	"   s,best=of[i+1],at\n"
+	"  end\n"
+	" end\n"
+	"end\n"
+	"if not s then return {1} end\n"
+	"local d=b..'d:'..s\n"
+	"local r=call('HMGET',d,'status','target','due_at')\n"
+	"if r[1]~='0' or not r[2] or not num(r[3]) then return {4,d} end\n"
+	"due(s,r[2],later(r[3],till))\n"
+	"call('HSET',d,'lease_owner',owner,'lease_until',till,'lease_op',op)\n"
+	"return {0,row(s)}\n";
+
+/* ARGV: 1 name 2 owner 3 until */
+static const char delivery_renew[] =
+	LUA_BASE LUA_DELIVERIES "local d=b..'d:'..ARGV[1]\n"
+				"local r=call('HMGET',d,'status','lease_owner','target','due_at')\n"
+				"if r[1]~='0' or r[2]~=ARGV[2] then return {2} end\n"
+				"if not r[3] or not num(r[4]) then return {4,d} end\n"
+				"due(ARGV[1],r[3],later(r[4],ARGV[3]))\n"
+				"call('HSET',d,'lease_until',ARGV[3])\n"
+				"return {0}\n";
+
+/*
+ * ARGV: 1 name 2 owner 3 operation 4 status 5 due 6 to be added to the attempts 7 now 8 clock
+ * 9 number of names and values to be set, those, messages
+ */
+static const char delivery_end[] = LUA_BASE LUA_NAMES LUA_MESSAGES LUA_DELIVERIES
+	"local s,owner,op,status,at,count,now,clock,n=unpack(ARGV,1,9)\n"
+	"local d=b..'d:'..s\n"
+	"local r=call('HMGET',d,'end_op','status','lease_owner','upload','target','attempt',"
+	"'due_at')\n"
+	"if r[1]==op then return {0} end\n"
+	"if r[2]~='0' or r[3]~=owner then return {2} end\n"
+	"if not (r[4] and r[5] and num(r[6]) and num(r[7])) then return {4,d} end\n"
+	"local u=b..'u:'..r[4]\n"
+	"local delivered=status=='1' and call('HGET',u,'status')=='1'\n"
+	"for _,o in ipairs(delivered and call('HVALS',b..'t:'..r[4]) or {}) do\n"
+	" if o~=s and call('HGET',b..'d:'..o,'status')~='1' then delivered=false end\n"
+	"end\n"
+	"if status=='0' then due(s,r[5],at)\n"
+	"else\n"
+	" at=r[7]\n"
+	" call('ZREM',b..'due',s)\n"
+	" call('ZREM',b..'due:'..r[5],s)\n"
+	" if status=='1' then call('ZREM',b..'unfinished',s) end\n"
+	"end\n"
+	"if delivered then call('ZADD',b..'delivered',now,r[4]) end\n"
+	"queue(clock,10+n)\n"
+	"if delivered then call('HSET',u,'delivered_at',now) end\n"
+	"call('HDEL',d,'lease_owner','location','issues')\n"
+	"call('HSET',d,'status',status,'due_at',at,'lease_until','0','end_op',op,\n"
+	" 'attempt',text(r[6]+count),'ended_at',status=='0' and '0' or now,\n"
+	" unpack(ARGV,10,9+n))\n"
+	"return {0}\n";
+
+/* ARGV: 1 upload 2 target 3 now 4 clock 5 operation, messages */
+static const char delivery_queue[] = LUA_BASE LUA_NAMES LUA_MESSAGES LUA_DELIVERIES
+	"local id,target,now,clock,op=unpack(ARGV,1,5)\n"
+	"local u=b..'u:'..id\n"
+	"local r=call('HMGET',u,'status')\n"
+	"local wrong=check(u,r,1)\n"
+	"if wrong then return wrong end\n"
+	"local s=call('HGET',b..'t:'..id,target)\n"
+	"if s then\n"
+	" local o=call('HMGET',b..'d:'..s,'status','queue_op')\n"
+	" if not o[1] then return {4,b..'d:'..s} end\n"
+	" if o[2]==op or (r[1]=='1' and o[1]=='0') then return {0} end\n"
+	"end\n"
+	"if r[1]~='1' then return {2} end\n"
+	"s=s or name(names(clock,1))\n"
+	"call('ZREM',b..'delivered',id)\n"
+	"queue(clock,6)\n"
+	"call('HDEL',u,'delivered_at')\n"
+	"call('DEL',b..'d:'..s)\n"
+	"make(s,id,target,now,op)\n"
+	"return {0}\n";
+
+/* ARGV: 1 upload */
+static const char delivery_of_upload[] = LUA_BASE LUA_ROW
+	"local out={0}\n"
+	"for _,s in ipairs(call('HVALS',b..'t:'..ARGV[1])) do out[#out+1]=row(s) end\n"
+	"return out\n";
+
+/*
+ * ARGV: 1 operation 2 clock, messages. There is no row that could keep the operation's name: a key
+ * of its own does, for longer than anyone asks again.
+ */
+static const char outbox_add[] =
+	LUA_BASE LUA_NAMES LUA_MESSAGES "local k=b..'op:'..ARGV[1]\n"
+					"if call('EXISTS',k)==1 then return {0} end\n"
+					"queue(ARGV[2],3)\n"
+					"call('SET',k,'1','EX',120)\n"
+					"return {0}\n";
+
+/* ARGV: 1 sink 2 now 3 until 4 operation 5 limit, ids of uploads. Answers the messages too. */
+static const char outbox_take[] = LUA_BASE
+	"local sink,now,till,op,max=unpack(ARGV,1,5)\n"
+	"local out,heads={0},{}\n"
+	"for i=6,#ARGV do\n"
+	" local l=max-#out+1>0 and call('ZRANGE',b..'g:'..ARGV[i]..':'..sink,0,max-#out) or {}\n"
+	" for j,s in ipairs(l) do\n"
+	"  local o=b..'o:'..s\n"
+	"  local m=call('HMGET',o,'name','replace','data','due_at','attempt','op')\n"
+	"  if check(o,m,5) or not num(m[4]) then return {4,o} end\n"
+	"  if tonumber(m[4])>tonumber(now) and m[6]~=op then break end\n"
+	"  out[#out+1]={s,ARGV[i],unpack(m,1,5)}\n"
+	"  if j==1 then heads[#heads+1]=ARGV[i] end\n"
+	" end\n"
+	"end\n"
+	"for _,upload in ipairs(heads) do call('ZADD',b..'h:'..sink,till,upload) end\n"
+	"for i=2,#out do\n"
+	" call('ZADD',b..'late',till,out[i][1])\n"
+	" call('HSET',b..'o:'..out[i][1],'due_at',till,'op',op)\n"
+	"end\n"
+	"return out\n";
+
+/* ARGV: names */
+static const char outbox_sent[] =
+	LUA_BASE LUA_HEAD "for _,s in ipairs(ARGV) do\n"
+			  " local o=b..'o:'..s\n"
+			  " local r=call('HMGET',o,'upload','sink')\n"
+			  " local wrong=check(o,r,2)\n"
+			  " if wrong and wrong[1]==4 then return wrong end\n"
+			  " if not wrong then\n"
+			  "  call('ZREM',b..'late',s)\n"
+			  "  call('ZREM',b..'g:'..r[1]..':'..r[2],s)\n"
+			  "  head(r[1],r[2])\n"
+			  "  call('DEL',o)\n"
+			  " end\n"
+			  "end\n"
+			  "return {0}\n";
+
+/* ARGV: 1 name 2 due 3 operation */
+static const char outbox_retry[] =
+	LUA_BASE LUA_HEAD "local s,at,op=unpack(ARGV)\n"
+			  "local o=b..'o:'..s\n"
+			  "local r=call('HMGET',o,'upload','sink','attempt','op')\n"
+			  "local wrong=check(o,r,3)\n"
+			  "if wrong then return wrong[1]==1 and {0} or wrong end\n"
+			  "if r[4]==op then return {0} end\n"
+			  "if not num(r[3]) then return {4,o} end\n"
+			  "call('ZADD',b..'late',at,s)\n"
+			  "call('HSET',o,'due_at',at,'attempt',text(r[3]+1),'op',op)\n"
+			  "head(r[1],r[2])\n"
+			  "return {0}\n";
+
+/* KEYS: 1 the key. ARGV: 1 only if absent 2 now 3 expires 4 operation 5 ms to be kept (0: ever)
+ * 6 value */
+static const char kv_put[] = "local k,call=KEYS[1],redis.call\n"
+			     "if ARGV[1]=='1' then\n"
+			     " local v=call('GET',k)\n"
+			     " if v then\n"
+			     "  local at,op=string.match(v,'^(%d+) (%x+) ')\n"
+			     "  if not at then return {4,k} end\n"
+			     "  if op==ARGV[4] then return {0} end\n"
+			     "  if at=='0' or tonumber(at)>tonumber(ARGV[2]) then return {2} end\n"
+			     " end\n"
+			     "end\n"
+			     "call('SET',k,ARGV[3]..' '..ARGV[4]..' '..ARGV[6])\n"
+			     "if ARGV[5]~='0' then call('PEXPIRE',k,ARGV[5]) end\n"
+			     "return {0}\n";
+
+/* Answers the layout's name. Writes, so that a replica and a full server are found out. */
+static const char all_probe[] =
+	"local out={}\n"
+	"for i=1,#KEYS-1 do\n"
+	" local b=KEYS[i]\n"
+	" redis.call('SET',b..'format','" STATE_REDIS_SCRIPTS_FORMAT "','NX')\n"
+	" out[i]=redis.call('GET',b..'format')\n"
+	"end\n"
+	"return out\n";
+
+/* ARGV: 1 now. Answers open, pending, unfinished, late. */
+static const char all_counts[] =
+	"local out,call={},redis.call\n"
+	"for i=1,#KEYS-1 do\n"
+	" local b=KEYS[i]\n"
+	" out[i]={call('ZCARD',b..'open'),call('ZCARD',b..'due'),call('ZCARD',b..'unfinished'),\n"
+	"  call('ZCOUNT',b..'late','-inf',ARGV[1])}\n"
+	"end\n"
+	"return out\n";
+
+/* ARGV: 1 cutoff 2 limit, names of indexes. Answers id, time, id, time … */
+static const char all_scan[] = LUA_BASE
+	"local out={}\n"
+	"for i=1,#KEYS-1 do\n"
+	" local k=KEYS[i]\n"
+	" out[i]={}\n"
+	" for j=3,#ARGV do\n"
+	"  local l=call('ZRANGEBYSCORE',k..ARGV[j],'-inf',ARGV[1],'WITHSCORES','LIMIT',0,ARGV[2])\n"
+	"  for n=1,#l,2 do\n"
+	"   table.insert(out[i],l[n])\n"
+	"   table.insert(out[i],text(l[n+1]))\n"
+	"  end\n"
+	" end\n"
+	"end\n"
+	"return out\n";
+
+/* ARGV: 1 latest 2 target ("": any). Answers time and name of the first, or an empty array. */
+static const char all_due[] =
+	LUA_BASE "local out={}\n"
+		 "for i=1,#KEYS-1 do\n"
+		 " local k=KEYS[i]\n"
+		 " k=k..'due'\n"
+		 " if ARGV[2]~='' then k=k..':'..ARGV[2] end\n"
+		 " local l=call('ZRANGEBYSCORE',k,'-inf',ARGV[1],'WITHSCORES','LIMIT',0,1)\n"
+		 " out[i]=l[1] and {text(l[2]),l[1]} or {}\n"
+		 "end\n"
+		 "return out\n";
+
+/*
+ * ARGV: 1 time and 2 name of the last one seen 3 limit 4 target ("": any). Answers whether there
+ * may be more, time and name of the last one looked at, and deliveries. A look ends after a
+ * thousand of other targets, so that the server has time for others.
+ */
+static const char all_unfinished[] = LUA_BASE LUA_ROW
+	"local at,last,limit,target=unpack(ARGV)\n"
+	"local out={}\n"
+	"for i=1,#KEYS-1 do\n"
+	" local k=KEYS[i]\n"
+	" b=k\n"
+	" local res,seen,from,l={'0',at,last},0,0\n"
+	" repeat\n"
+	"  l=call('ZRANGEBYSCORE',b..'unfinished',at,'+inf','WITHSCORES','LIMIT',from,64)\n"
+	"  from=from+64\n"
+	"  for j=1,#l,2 do\n"
+	"   if res[1]=='0' and (tonumber(l[j+1])>tonumber(at) or l[j]>last) then\n"
+	"    res[2],res[3]=text(l[j+1]),l[j]\n"
+	"    seen=seen+1\n"
+	"    if target=='' or call('HGET',b..'d:'..l[j],'target')==target then\n"
+	"     res[#res+1]=row(l[j])\n"
+	"    end\n"
+	"    if seen==1000 or #res-3>=tonumber(limit) then res[1]='1' end\n"
+	"   end\n"
+	"  end\n"
+	" until #l<128 or res[1]=='1'\n"
+	" out[i]=res\n"
+	"end\n"
+	"return out\n";
+
+/* ARGV: 1 sink 2 now 3 limit. Answers upload, time, upload, time … of groups that are due. */
+static const char all_heads[] =
+	LUA_BASE "local out={}\n"
+		 "for i=1,#KEYS-1 do\n"
+		 " local k=KEYS[i]\n"
+		 " local l=call('ZRANGEBYSCORE',k..'h:'..ARGV[1],'-inf',ARGV[2],'WITHSCORES',\n"
+		 "  'LIMIT',0,ARGV[3])\n"
+		 " for n=2,#l,2 do l[n]=text(l[n]) end\n"
+		 " out[i]=l\n"
+		 "end\n"
+		 "return out\n";
+
+const struct redis_script state_redis_scripts[SCRIPT_COUNT] = {
+	[SCRIPT_UPLOAD_CREATE] = {"upload_create", upload_create},
+	[SCRIPT_UPLOAD_CHANGE] = {"upload_change", upload_change},
+	[SCRIPT_UPLOAD_END] = {"upload_end", upload_end},
+	[SCRIPT_UPLOAD_REMOVED] = {"upload_removed", upload_removed},
+	[SCRIPT_UPLOAD_PURGE] = {"upload_purge", upload_purge},
+	[SCRIPT_DELIVERY_LEASE] = {"delivery_lease", delivery_lease},
+	[SCRIPT_DELIVERY_RENEW] = {"delivery_renew", delivery_renew},
+	[SCRIPT_DELIVERY_END] = {"delivery_end", delivery_end},
+	[SCRIPT_DELIVERY_QUEUE] = {"delivery_queue", delivery_queue},
+	[SCRIPT_DELIVERY_OF_UPLOAD] = {"delivery_of_upload", delivery_of_upload},
+	[SCRIPT_OUTBOX_ADD] = {"outbox_add", outbox_add},
+	[SCRIPT_OUTBOX_TAKE] = {"outbox_take", outbox_take},
+	[SCRIPT_OUTBOX_SENT] = {"outbox_sent", outbox_sent},
+	[SCRIPT_OUTBOX_RETRY] = {"outbox_retry", outbox_retry},
+	[SCRIPT_KV_PUT] = {"kv_put", kv_put},
+	[SCRIPT_ALL_PROBE] = {"probe", all_probe},
+	[SCRIPT_ALL_COUNTS] = {"counts", all_counts},
+	[SCRIPT_ALL_SCAN] = {"scan", all_scan},
+	[SCRIPT_ALL_DUE] = {"due", all_due},
+	[SCRIPT_ALL_UNFINISHED] = {"unfinished", all_unfinished},
+	[SCRIPT_ALL_HEADS] = {"heads", all_heads},
+};
