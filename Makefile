@@ -142,7 +142,7 @@ install: all ## install programs, configurations and documents (DESTDIR, PREFIX)
 	install -m 644 upload-configs/v2/*.json $(SHARE)/upload-configs/v2
 	install -m 644 deploy/delivery.yml .env.example $(SHARE)
 	install -m 644 deploy/nginx/* $(SHARE)/nginx
-	install -m 644 README.md DESIGN.md CHANGELOG.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/dex-upload
+	install -m 644 README.md DESIGN.md CHANGELOG.md SECURITY.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/dex-upload
 
 .PHONY: clean
 clean: ## remove build/

@@ -2,6 +2,7 @@
 #include "core/app.h"
 
 #include "core/app_store.h"
+#include "core/auth/auth.h"
 #include "core/base/err.h"
 #include "core/base/fsio.h"
 #include "core/base/log.h"
@@ -99,6 +100,29 @@ out:
 	return rc < 0 ? err_prefix(err, "DEX_STATE_DB=%s", c->state_db) : 0;
 }
 
+static void open_auth(struct app *a)
+{
+	const struct config *c = a->config;
+
+	if (!c->auth_enabled)
+		return;
+	a->auth = auth_new(
+		&(struct auth_options){
+			.issuer = c->auth_issuer,
+			.audience = c->auth_audience,
+			.introspection_url = c->auth_introspection_url,
+			.client_id = c->auth_client_id,
+			.client_secret = c->auth_client_secret,
+			.required_scopes = c->auth_required_scopes,
+			.read_scopes = c->auth_read_scopes,
+			.route_scopes = c->auth_route_scopes,
+			.admin_scope = c->auth_admin_scope,
+			.ca_file = config_in_force(c, "DEX_CA_FILE"),
+			.proxy = config_in_force(c, "DEX_HTTP_PROXY"),
+		},
+		a->state);
+}
+
 int app_open(struct app *a, const struct config *c, const struct app_backends *backends,
 	bool responder, struct err *err)
 {
@@ -120,6 +144,7 @@ int app_open(struct app *a, const struct config *c, const struct app_backends *b
 	a->targets = mem_zalloc((a->routing->ntargets + 1) * sizeof(struct blob_store *));
 	if (open_state(a, err) < 0 || open_sinks(a, err) < 0)
 		goto fail;
+	open_auth(a);
 	/* Counters are worth a warning, not an outage. */
 	if (metrics_open(c->metrics_file, responder, &metrics) < 0)
 		LOG(LOG_LEVEL_WARN, "metrics are not counted", log_str("file", c->metrics_file),
@@ -133,6 +158,7 @@ fail:
 void app_close(struct app *a)
 {
 	metrics_close();
+	auth_free(a->auth);
 	notify_close(&a->notify);
 	lock_close(a->locks);
 	state_close(a->state);

@@ -14,6 +14,7 @@
  * use it; it knows no HTTP.
  */
 
+struct auth;
 struct blob_backend;
 struct blob_store;
 struct err;
@@ -46,6 +47,7 @@ struct app {
 	struct blob_store **targets; /* per routing->targets, opened on first use; see app_target */
 	struct notify notify;
 	const struct upload_hooks *hooks; /* what the life cycle calls at its turning points */
+	struct auth *auth;                /* NULL: nobody is asked who he is */
 	struct gather_pool *gather;       /* buffers for bodies */
 	pthread_mutex_t target_mutex;
 };

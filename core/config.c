@@ -329,6 +329,37 @@ static void load_row(struct loader *l, const struct config_row *row, char **text
 		set_field(l->c, row, &v);
 }
 
+static bool is_set(const char *field)
+{
+	return field && *field;
+}
+
+/* One that is at fault by itself is NULL here, and was told already. */
+static void check_auth(struct loader *l)
+{
+	const struct config *c = l->c;
+
+	if (c->auth_enabled && c->auth_issuer && !*c->auth_issuer && c->auth_introspection_url &&
+		!*c->auth_introspection_url) {
+		(void)buf_add_str(begin_problem(l, line_of(c, "OAUTH_AUTH_ENABLED")),
+			"OAUTH_AUTH_ENABLED: expected OAUTH_ISSUER_URL or OAUTH_INTROSPECTION_URL "
+			"beside it, got neither");
+		end_problem(l);
+	}
+	if (is_set(c->auth_issuer) && strchr(c->auth_issuer, '?')) {
+		(void)buf_add_str(begin_problem(l, line_of(c, "OAUTH_ISSUER_URL")),
+			"OAUTH_ISSUER_URL: expected a URL without query");
+		end_problem(l);
+	}
+	if (c->auth_client_id && c->auth_client_secret &&
+		is_set(c->auth_client_id) != is_set(c->auth_client_secret)) {
+		(void)buf_add_str(begin_problem(l, line_of(c, "OAUTH_INTROSPECTION_CLIENT_ID")),
+			"OAUTH_INTROSPECTION_CLIENT_ID: expected together with "
+			"OAUTH_INTROSPECTION_CLIENT_SECRET, got one of them");
+		end_problem(l);
+	}
+}
+
 /* What a single row cannot say. Fields whose own row was at fault are NULL. */
 static void check_together(struct loader *l)
 {
@@ -349,6 +380,7 @@ static void check_together(struct loader *l)
 			c->info_path);
 		end_problem(l);
 	}
+	check_auth(l);
 }
 
 int config_load(const char *dotenv, struct config **out, struct buf *problems)

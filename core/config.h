@@ -58,6 +58,18 @@ struct config {
 	uint64_t listener_workers; /* LISTENER_WORKERS */
 	const char *csrf_token;    /* CSRF_TOKEN */
 
+	/* authorization; "" for what is not given */
+	bool auth_enabled;                  /* OAUTH_AUTH_ENABLED */
+	const char *auth_issuer;            /* OAUTH_ISSUER_URL */
+	const char *auth_audience;          /* OAUTH_AUDIENCE */
+	const char *auth_required_scopes;   /* OAUTH_REQUIRED_SCOPES, separated by one space */
+	const char *auth_read_scopes;       /* OAUTH_READ_SCOPES */
+	const char *auth_route_scopes;      /* OAUTH_ROUTE_SCOPES */
+	const char *auth_admin_scope;       /* OAUTH_ADMIN_SCOPE */
+	const char *auth_introspection_url; /* OAUTH_INTROSPECTION_URL */
+	const char *auth_client_id;         /* OAUTH_INTROSPECTION_CLIENT_ID */
+	const char *auth_client_secret;     /* OAUTH_INTROSPECTION_CLIENT_SECRET */
+
 	struct config_values *values; /* all rows as text, and the dotenv's other variables */
 };
 

@@ -3,6 +3,8 @@
 #include "core/base/mem.h"
 #include "core/base/str.h"
 #include "core/config_impl.h"
+#include "core/net/loopback.h"
+#include "core/net/uri.h"
 
 #include <arpa/inet.h>
 #include <inttypes.h>
@@ -156,6 +158,37 @@ static int parse_host(const struct config_row *row, const char *text, struct con
 	return host_valid(text) ? parse_text(row, text, out) : -1;
 }
 
+/* What is sent there, or comes from there, is not for others' eyes. */
+static int parse_service(const struct config_row *row, const char *text, struct config_value *out)
+{
+	struct uri u = {0};
+	bool ok = uri_parse(text, &u, NULL) == 0 && (u.tls || loopback_is(u.host));
+	uri_free(&u);
+	return ok ? parse_text(row, text, out) : -1;
+}
+
+static int parse_scopes(const struct config_row *row, const char *text, struct config_value *out)
+{
+	struct buf b;
+	(void)row;
+	buf_init(&b, LIST_MAX_BYTES);
+	for (const char *p = text; *p; p++) {
+		/* also where the last character was a space */
+		if (*p == ' ' && (b.len == 0 || b.data[b.len - 1] == ' '))
+			continue;
+		if (*p < ' ' || *p > '~' || *p == '"' || *p == '\\' || buf_add_char(&b, *p) < 0) {
+			buf_free(&b);
+			return -1;
+		}
+	}
+	if (b.len > 0 && b.data[b.len - 1] == ' ')
+		b.data[--b.len] = '\0';
+	bool some = b.len > 0;
+	out->text = some ? buf_take(&b) : NULL;
+	buf_free(&b);
+	return some ? 0 : -1;
+}
+
 /* RFC 6454 section 6.2: scheme "://" host [ ":" port ], in lower case as browsers send it. */
 static bool origin_valid(char *s)
 {
@@ -275,6 +308,8 @@ static const struct {
 	[CONFIG_URL_PATH] = {parse_url_path, "a URL path such as /files/"},
 	[CONFIG_KEY] = {parse_key, "a relative path without empty, . or .. parts"},
 	[CONFIG_HOST] = {parse_host, "a host name or address without port"},
+	[CONFIG_SERVICE] = {parse_service, "an https URL, or an http one on this machine"},
+	[CONFIG_SCOPES] = {parse_scopes, "scopes separated by spaces"},
 	[CONFIG_ORIGINS] = {parse_origins,
 		"* or a comma-separated list of origins such as https://app.example.org:8443"},
 	[CONFIG_NETWORKS] = {parse_networks,

@@ -11,6 +11,7 @@
 #include "core/store/blob.h"
 #include "core/store/publish.h"
 #include "core/store/state.h"
+#include "fcgi/authorize.h"
 #include "fcgi/routes.h"
 
 #include <errno.h>
@@ -29,7 +30,7 @@
 #define KEEP_MS 5000
 #define PROBE_STACK (size_t)(256 * 1024)
 
-enum kind { PROBE_STORAGE, PROBE_STATE, PROBE_TARGET, PROBE_PUBLISHER };
+enum kind { PROBE_STORAGE, PROBE_STATE, PROBE_TARGET, PROBE_PUBLISHER, PROBE_AUTH };
 
 struct probe {
 	struct app *app;
@@ -64,6 +65,8 @@ static int ask(const struct probe *p, struct err *err)
 		return target ? blob_probe(target, true, err) : -1;
 	case PROBE_PUBLISHER:
 		return publish_probe(p->app->notify.sinks[p->index].publisher, err);
+	case PROBE_AUTH:
+		return auth_probe(p->app->auth, err);
 	}
 	return -1;
 }
@@ -115,6 +118,8 @@ static void make_probes(struct app *app)
 			publish_name(app->notify.sinks[i].publisher));
 		add_probe(app, PROBE_PUBLISHER, i, name);
 	}
+	if (app->auth)
+		add_probe(app, PROBE_AUTH, 0, "OAuth issuer");
 }
 
 static void start_probe(struct probe *p, const pthread_attr_t *attr)
@@ -175,7 +180,8 @@ static void ask_round(struct app *app)
 	pthread_cond_broadcast(&health.ended);
 }
 
-static json_t *describe(void)
+/* ${insider}: may see what is wrong with what is down. */
+static json_t *describe(bool insider)
 {
 	json_t *services = json_array();
 	bool all_up = true;
@@ -183,10 +189,11 @@ static json_t *describe(void)
 	for (size_t i = 0; i < health.n; i++) {
 		const struct probe *p = &health.probes[i];
 		bool up = p->up && !p->running;
+		const char *issue = up || insider ? p->issue : "shown to callers with a token";
 		all_up = all_up && up;
 		json_array_append_new(
 			services, json_pack("{s:s, s:s, s:s}", "service", p->name, "status",
-					  up ? "UP" : "DOWN", "health_issue", p->issue));
+					  up ? "UP" : "DOWN", "health_issue", issue));
 	}
 	return json_pack("{s:s, s:o}", "status", all_up ? "UP" : "DEGRADED", "services", services);
 }
@@ -194,13 +201,14 @@ static json_t *describe(void)
 void health_get(struct http_request *r)
 {
 	json_t *body;
+	bool insider = authorize_insider(r);
 
 	pthread_mutex_lock(&health.mutex);
 	while (health.round)
 		pthread_cond_wait(&health.ended, &health.mutex);
 	if (health.asked_ms == 0 || clock_mono_ms() - health.asked_ms >= KEEP_MS)
 		ask_round(r->app);
-	body = describe();
+	body = describe(insider);
 	pthread_mutex_unlock(&health.mutex);
 	http_json(r, 200, body);
 	json_decref(body);

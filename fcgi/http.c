@@ -178,6 +178,7 @@ void http_begin(struct http_request *r, struct app *app, const struct http_io *i
 
 void http_end(struct http_request *r)
 {
+	auth_identity_free(&r->identity);
 	buf_free(&r->head);
 	buf_free(&r->body);
 }

@@ -2,6 +2,7 @@
 #ifndef DEX_FCGI_HTTP_H
 #define DEX_FCGI_HTTP_H
 
+#include "core/auth/auth.h"
 #include "core/base/buf.h"
 #include "core/base/json.h"
 #include "core/tus/upload.h"
@@ -66,6 +67,8 @@ struct http_request {
 	uint64_t body_read;      /* bytes of body taken so far */
 	enum http_drain drain;   /* set by the transport */
 	unsigned flags;          /* enum route_flags of the route; 0 until one was found */
+
+	struct auth_identity identity; /* who sends it; empty where nobody was asked */
 
 	int status;                /* 0 until set */
 	struct buf head;           /* header lines of the answer */

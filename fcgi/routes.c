@@ -3,6 +3,7 @@
 
 #include "core/app.h"
 #include "core/base/str.h"
+#include "fcgi/authorize.h"
 #include "fcgi/cors.h"
 
 #include <stdatomic.h>
@@ -32,11 +33,11 @@ static const struct route routes[] = {
 	{BASE_TEXT, "/health", false, READING, ROUTE_QUIET, health_get},
 	{BASE_TEXT, "/version", false, READING, ROUTE_QUIET, version_get},
 	{BASE_TEXT, "/metrics", false, READING, ROUTE_QUIET, metrics_get},
-	{BASE_TEXT, "/route/", true, ANYTHING, ROUTE_AUTH, route_post},
-	{BASE_INFO, NULL, true, READING, ROUTE_AUTH, info_get},
+	{BASE_TEXT, "/route/", true, ANYTHING, ROUTE_AUTH | ROUTE_DELIVERS, route_post},
+	{BASE_INFO, NULL, true, READING, ROUTE_AUTH | ROUTE_READS, info_get},
 	{BASE_TUS, NULL, false, HTTP_POST, TUS_CHANGE, tus_create},
 	{BASE_TUS, NULL, false, HTTP_OPTIONS, ROUTE_TUS, tus_options},
-	{BASE_TUS, NULL, true, HTTP_HEAD, ROUTE_TUS | ROUTE_AUTH, tus_head},
+	{BASE_TUS, NULL, true, HTTP_HEAD, ROUTE_TUS | ROUTE_AUTH | ROUTE_READS, tus_head},
 	{BASE_TUS, NULL, true, HTTP_PATCH, TUS_CHANGE, tus_patch},
 	{BASE_TUS, NULL, true, HTTP_DELETE, ROUTE_TUS | ROUTE_AUTH, tus_delete},
 	{BASE_TUS, NULL, true, HTTP_OPTIONS, ROUTE_TUS, tus_options},
@@ -187,11 +188,29 @@ static void add_preflight(struct http_request *r, unsigned methods)
 	buf_free(&list);
 }
 
+/* ${flags}: of the route, or of any at that path where none has the method. False: answered. */
+static bool may_enter(struct http_request *r, unsigned flags)
+{
+	enum auth_need need = flags & ROUTE_READS      ? AUTH_NEED_READ
+			      : flags & ROUTE_DELIVERS ? AUTH_NEED_ROUTE
+						       : AUTH_NEED_CHANGE;
+
+	return r->method == HTTP_OPTIONS || !(flags & ROUTE_AUTH) || authorize_request(r, need);
+}
+
+/* What may keep a handler from being called. False: answered. */
+static bool may_call(struct http_request *r, unsigned flags)
+{
+	if ((flags & ROUTE_TUS) && !has_version(r))
+		return false;
+	return !(flags & ROUTE_AUTH) || !r->id || authorize_upload(r);
+}
+
 void routes_dispatch(struct http_request *r)
 {
 	const struct route *found = NULL;
 	const char *id = NULL;
-	unsigned methods = 0;
+	unsigned methods = 0, flags = 0;
 
 	prepare(r);
 	for (size_t i = 0; i < NROUTES; i++) {
@@ -201,6 +220,7 @@ void routes_dispatch(struct http_request *r)
 		if ((r->flags & ROUTE_TUS) != (routes[i].flags & ROUTE_TUS))
 			continue;
 		methods |= routes[i].methods;
+		flags |= routes[i].flags;
 		id = text;
 		if (!found && (routes[i].methods & (unsigned)r->method))
 			found = &routes[i];
@@ -215,7 +235,10 @@ void routes_dispatch(struct http_request *r)
 	if (id && str_is_uuid(id)) {
 		r->id = id;
 		str_copy(r->upload_id, sizeof(r->upload_id), id);
-	} else if (id && r->method != HTTP_OPTIONS) {
+	}
+	if (!may_enter(r, found ? found->flags : flags))
+		return;
+	if (id && !r->id && r->method != HTTP_OPTIONS) {
 		http_fail(r, 404, "ERR_UPLOAD_NOT_FOUND", "there is no such upload");
 		return;
 	}
@@ -224,6 +247,6 @@ void routes_dispatch(struct http_request *r)
 		return;
 	}
 	r->flags = found->flags;
-	if (!(found->flags & ROUTE_TUS) || has_version(r))
+	if (may_call(r, found->flags))
 		call(r, found);
 }

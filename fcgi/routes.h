@@ -11,17 +11,22 @@
 
 enum route_flags {
 	ROUTE_TUS = 1 << 0,   /* Tus-Resumable is checked and sent */
-	ROUTE_AUTH = 1 << 1,  /* needs a token when authorization is on (never for OPTIONS) */
+	ROUTE_AUTH = 1 << 1,  /* needs a token when authorization is on, and an upload of one's
+				 own; what is at such a path is told to nobody without (but for
+				 OPTIONS) */
 	ROUTE_BODY = 1 << 2,  /* may hold a thread for long: counts against the limit of concurrent
 				 bodies */
-	ROUTE_QUIET = 1 << 3, /* asked for by machines all day long: logged at debug level */
+	ROUTE_READS = 1 << 4, /* OAUTH_READ_SCOPES do */
+	ROUTE_DELIVERS = 1 << 5, /* OAUTH_ROUTE_SCOPES do */
+	ROUTE_QUIET = 1 << 3,    /* asked for by machines all day long: logged at debug level */
 };
 
 typedef void route_handler(struct http_request *r);
 
 /*
- * Find the route of r->path and r->method, check preconditions, call the handler. Sets r->id,
- * r->flags and the CORS headers of every answer; OPTIONS outside the tus paths is answered here.
+ * Find the route of r->path and r->method, check who asks and preconditions, call the handler. Sets
+ * r->identity, r->id, r->flags and the CORS headers of every answer; OPTIONS outside the tus paths
+ * is answered here.
  */
 void routes_dispatch(struct http_request *r);
 

@@ -113,6 +113,8 @@ static void create(
 		.metadata = metadata,
 		.concat_header = http_header(r, "Upload-Concat"),
 		.concat = concat,
+		.owner = r->identity.subject,
+		.others_parts = r->identity.admin,
 	};
 	bool final = concat->kind == CONCAT_FINAL;
 	struct headers_checksum checksum;

@@ -9,6 +9,7 @@ cd "$(dirname "$0")/.."
 rules='
 core/base      : core/base/
 core/net       : core/base/|core/net/
+core/auth      : core/base/|core/net/|core/auth/|core/store/state\.h
 core/store     : core/base/|core/store/|core/metrics\.h
 core/tus       : core/base/|core/store/|core/tus/|core/app\.h|core/metrics\.h
 core/dex       : core/base/|core/store/|core/dex/|core/app\.h|core/metrics\.h|core/version\.h|core/config\.h|core/tus/hooks\.h
@@ -25,7 +26,7 @@ jansson.h    : core/base/json.h
 yaml.h       : core/base/yaml.c
 curl/        : core/net/http[a-z_]*\.[ch]
 expat.h      : core/net/xml.c
-openssl/     : core/base/digest.c|backends/redis_tls.c
+openssl/     : core/base/digest.c|core/auth/jw[ks].c|backends/redis_tls.c
 hiredis/     : backends/redis[a-z_]*\.[ch]
 sqlite3.h    : backends/state_sqlite[a-z_]*\.[ch]
 fcgiapp.h    : fcgi/serve_fastcgi[a-z_]*\.[ch]

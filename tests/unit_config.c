@@ -55,6 +55,10 @@ static void test_defaults(void **state)
 	assert_int_equal(c->delivery_lease_ms, 60000);
 	assert_int_equal(c->listener_workers, 5);
 	assert_true(strlen(c->csrf_token) >= 32);
+	assert_false(c->auth_enabled);
+	assert_string_equal(c->auth_issuer, "");
+	assert_string_equal(c->auth_required_scopes, "");
+	assert_string_equal(c->auth_admin_scope, "");
 }
 
 static void test_every_field_is_set_from_its_variable(void **state)
@@ -91,8 +95,28 @@ static void test_every_field_is_set_from_its_variable(void **state)
 	config_world_env("DEX_DELIVERY_LEASE", "5s");
 	config_world_env("LISTENER_WORKERS", "12");
 	config_world_env("CSRF_TOKEN", "geheim");
+	config_world_env("OAUTH_AUTH_ENABLED", "yes");
+	config_world_env("OAUTH_ISSUER_URL", "https://login.example.org/realms/x");
+	config_world_env("OAUTH_AUDIENCE", "urn:dex upload");
+	config_world_env("OAUTH_REQUIRED_SCOPES", "  dex:upload   b ");
+	config_world_env("OAUTH_READ_SCOPES", "dex:read");
+	config_world_env("OAUTH_ROUTE_SCOPES", "dex:route x,y");
+	config_world_env("OAUTH_ADMIN_SCOPE", "dex:admin");
+	config_world_env("OAUTH_INTROSPECTION_URL", "http://127.0.0.1:8/introspect?a=b");
+	config_world_env("OAUTH_INTROSPECTION_CLIENT_ID", "me");
+	config_world_env("OAUTH_INTROSPECTION_CLIENT_SECRET", "s3cret");
 	config_world_problems(f, NULL, "");
 	const struct config *c = f->config;
+	assert_true(c->auth_enabled);
+	assert_string_equal(c->auth_issuer, "https://login.example.org/realms/x");
+	assert_string_equal(c->auth_audience, "urn:dex upload");
+	assert_string_equal(c->auth_required_scopes, "dex:upload b");
+	assert_string_equal(c->auth_read_scopes, "dex:read");
+	assert_string_equal(c->auth_route_scopes, "dex:route x,y");
+	assert_string_equal(c->auth_admin_scope, "dex:admin");
+	assert_string_equal(c->auth_introspection_url, "http://127.0.0.1:8/introspect?a=b");
+	assert_string_equal(c->auth_client_id, "me");
+	assert_string_equal(c->auth_client_secret, "s3cret");
 	assert_true(c->debug);
 	assert_string_equal(c->environment, "STG");
 	assert_string_equal(c->log_dest, "/var/log/dex.log");
@@ -215,6 +239,30 @@ static void test_bad_values(void **state)
 		{"DEX_DELIVERY_CONFIG_FILE", "deploy", "DEX_DELIVERY_CONFIG_FILE: "},
 		{"EVENT_MAX_RETRY_COUNT", "1001", "EVENT_MAX_RETRY_COUNT: "},
 		{"LISTENER_WORKERS", "0", "LISTENER_WORKERS: "},
+		{"OAUTH_ISSUER_URL", "http://login.example.org",
+			"OAUTH_ISSUER_URL: expected an https URL, or an http one on this machine, "
+			"got "
+			"\"http://login.example.org\"\n"},
+		{"OAUTH_ISSUER_URL", "login.example.org", "OAUTH_ISSUER_URL: "},
+		{"OAUTH_ISSUER_URL", "https://u:p@login.example.org", "OAUTH_ISSUER_URL: "},
+		{"OAUTH_ISSUER_URL", "https://a/#b", "OAUTH_ISSUER_URL: "},
+		{"OAUTH_ISSUER_URL", "https://a/?b",
+			"OAUTH_ISSUER_URL: expected a URL without query\n"},
+		{"OAUTH_ISSUER_URL", "http://127.0.0.1.example.org", "OAUTH_ISSUER_URL: "},
+		{"OAUTH_INTROSPECTION_URL", "http://10.0.0.1/", "OAUTH_INTROSPECTION_URL: "},
+		{"OAUTH_INTROSPECTION_URL", "ftp://127.0.0.1/", "OAUTH_INTROSPECTION_URL: "},
+		{"OAUTH_REQUIRED_SCOPES", "a \"b\"",
+			"OAUTH_REQUIRED_SCOPES: expected scopes separated by spaces, got "},
+		{"OAUTH_REQUIRED_SCOPES", "a\\b", "OAUTH_REQUIRED_SCOPES: "},
+		{"OAUTH_READ_SCOPES", "\xc3\xa4", "OAUTH_READ_SCOPES: "},
+		{"OAUTH_ADMIN_SCOPE", "  ", "OAUTH_ADMIN_SCOPE: "},
+		{"OAUTH_AUTH_ENABLED", "true",
+			"OAUTH_AUTH_ENABLED: expected OAUTH_ISSUER_URL or OAUTH_INTROSPECTION_URL "
+			"beside it, got neither\n"},
+		{"OAUTH_INTROSPECTION_CLIENT_ID", "me",
+			"OAUTH_INTROSPECTION_CLIENT_ID: expected together with "
+			"OAUTH_INTROSPECTION_CLIENT_SECRET, got one of them\n"},
+		{"OAUTH_INTROSPECTION_CLIENT_SECRET", "s", "OAUTH_INTROSPECTION_CLIENT_ID: "},
 	};
 	struct config_world *f = *state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -236,6 +284,9 @@ static void test_good_values(void **state)
 		{"DEX_TRUSTED_PROXIES", "::/0"},
 		{"TUS_UPLOAD_PREFIX", "...a"},
 		{"OAUTH_AUTH_ENABLED", "False"},
+		{"OAUTH_ISSUER_URL", "https://login.example.org/"},
+		{"OAUTH_ISSUER_URL", "http://localhost:8080"},
+		{"OAUTH_ISSUER_URL", "http://[::1]:8080/x"},
 		{"OAUTH_SESSION_SECURE", "yes"},
 		{"SQS_SUBSCRIBER_MAX_RETRIES", "5"},
 		{"UI_SERVER_EXTERNAL_HOST", "localhost:8080"},
@@ -341,10 +392,10 @@ static void test_every_absent_row_is_refused_when_set(void **state)
 	}
 	if (absent == 0)
 		return;
-	config_world_file("app.env", "\nOAUTH_ISSUER_URL=http://s3\n");
-	if (config_table_find("OAUTH_ISSUER_URL")->flags & CONFIG_NOT_IN_THIS_BUILD)
-		config_world_problems(
-			f, "app.env", "app.env:2: OAUTH_ISSUER_URL: not available in this build\n");
+	config_world_file("app.env", "\nPROCESSING_STATUS_HEALTH_URI=http://s3\n");
+	if (config_table_find("PROCESSING_STATUS_HEALTH_URI")->flags & CONFIG_NOT_IN_THIS_BUILD)
+		config_world_problems(f, "app.env",
+			"app.env:2: PROCESSING_STATUS_HEALTH_URI: not available in this build\n");
 }
 
 static void test_prod_needs_a_csrf_token(void **state)

@@ -30,7 +30,7 @@ static void test_secrets_are_masked(void **state)
 	assert_non_null(strstr(dump.data, "\nDEX_STATE_DB=./uploads/state.db\n"));
 	assert_non_null(strstr(dump.data, "\nDEX_TRUSTED_PROXIES=\n"));
 	assert_null(strstr(dump.data, "geheim"));
-	assert_null(strstr(dump.data, "OAUTH_ISSUER_URL"));
+	assert_null(strstr(dump.data, "PROCESSING_STATUS_HEALTH_URI"));
 	buf_free(&dump);
 
 	config_world_env("CSRF_TOKEN", "geheim\n");
@@ -131,7 +131,7 @@ static void test_help_texts_name_every_row(void **state)
 	}
 	const char *absent = strstr(help.data, "Not available in this build");
 	assert_non_null(absent);
-	assert_true(strstr(help.data, "OAUTH_ISSUER_URL") > absent);
+	assert_true(strstr(help.data, "PROCESSING_STATUS_HEALTH_URI") > absent);
 	assert_non_null(strstr(absent, "EDAV_*"));
 	buf_free(&help);
 	buf_free(&markdown);

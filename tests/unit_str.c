@@ -287,6 +287,28 @@ static void base64_is_strict(void **state)
 	assert_int_equal(str_base64_decode("Zm\0v", 4, out), -1);
 }
 
+static void base64url_is_strict(void **state)
+{
+	static const struct {
+		const char *coded, *plain;
+	} rows[] = {{"", ""}, {"Zg", "f"}, {"Zm8", "fo"}, {"Zm9v", "foo"}, {"Zm9vYg", "foob"},
+		{"-_-_", "\xfb\xff\xbf"}};
+	static const char *const wrong[] = {"Z", "Zm9vY", "Zg==", "Zm8=", "Zh", "Zm9", "+/+/",
+		"Zm 9", "Zm9v\n", "Zm9v ", "Z=", "\xc3\xa4"};
+	unsigned char out[16];
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		ssize_t n = str_base64url_decode(rows[i].coded, strlen(rows[i].coded), out);
+		assert_int_equal(n, strlen(rows[i].plain));
+		assert_memory_equal(out, rows[i].plain, (size_t)n);
+	}
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		if (str_base64url_decode(wrong[i], strlen(wrong[i]), out) != -1)
+			fail_msg("\"%s\" was accepted", wrong[i]);
+	}
+	assert_int_equal(str_base64url_decode("Zm\0v", 4, out), -1);
+}
+
 static void hex_and_percent(void **state)
 {
 	(void)state;
@@ -411,6 +433,7 @@ int main(void)
 		cmocka_unit_test(uuids),
 		cmocka_unit_test(base64_both_ways),
 		cmocka_unit_test(base64_is_strict),
+		cmocka_unit_test(base64url_is_strict),
 		cmocka_unit_test(hex_and_percent),
 		cmocka_unit_test(expansion),
 		cmocka_unit_test(expansion_errors_name_variable_and_line),

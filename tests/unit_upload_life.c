@@ -130,6 +130,93 @@ static void final_refuses_other_uploads_as_parts(void **state)
 	assert_int_equal(create_final(w, parts, 1, id), ERR_NOT_FOUND);
 }
 
+/* Of ${length} bytes none of which has come. */
+static void create_owned(struct upload_world *w, enum headers_concat_kind kind, int64_t length,
+	const char *owner, char id[UUID_SIZE])
+{
+	struct headers_concat concat = {.kind = kind};
+	json_t *metadata = json_object();
+	struct upload_request r = {
+		.length = length, .metadata = metadata, .concat = &concat, .owner = owner};
+	struct upload_rejection rejection;
+	struct upload up;
+	struct err err = {0};
+
+	if (upload_create(&w->app, &r, &up, &rejection, &err) < 0)
+		fail_msg("%s", err.text);
+	memcpy(id, up.id, UUID_SIZE);
+	upload_free(&up);
+	json_decref(metadata);
+}
+
+static enum err_code find_as(struct upload_world *w, const char *id, const char *owner)
+{
+	struct upload up;
+	struct err err = {0};
+
+	if (upload_find_own(&w->app, id, owner, &up, &err) < 0)
+		return err.code;
+	upload_free(&up);
+	return ERR_NONE;
+}
+
+static void an_upload_is_found_by_its_owner(void **state)
+{
+	struct upload_world *w = *state;
+	char id[UUID_SIZE], nobodys[UUID_SIZE];
+	struct upload_hold hold;
+	struct err err = {0};
+
+	create_owned(w, CONCAT_NONE, 5, "me", id);
+	create_owned(w, CONCAT_NONE, 5, NULL, nobodys);
+	assert_int_equal(find_as(w, id, "me"), ERR_NONE);
+	assert_int_equal(find_as(w, id, NULL), ERR_NONE);
+	assert_int_equal(find_as(w, id, "me "), ERR_NOT_FOUND);
+	assert_int_equal(find_as(w, id, "Me"), ERR_NOT_FOUND);
+	assert_int_equal(find_as(w, nobodys, "me"), ERR_NOT_FOUND);
+	/* Not even that it has been there is told to others. */
+	assert_int_equal(upload_take(&w->app, id, &hold, &err), 0);
+	assert_int_equal(upload_terminate(&w->app, &hold, &err), 0);
+	upload_let_go(&hold);
+	assert_int_equal(find_as(w, id, "me"), ERR_GONE);
+	assert_int_equal(find_as(w, id, "you"), ERR_NOT_FOUND);
+}
+
+static void final_takes_its_owners_parts(void **state)
+{
+	struct upload_world *w = *state;
+	static const struct {
+		const char *owner;
+		bool others;
+		enum err_code code;
+	} rows[] = {
+		{"me", false, ERR_NONE},
+		{"you", false, ERR_NOT_FOUND},
+		{"you", true, ERR_NONE},
+		{NULL, false, ERR_NONE},
+	};
+	char part[1][UUID_SIZE];
+	struct headers_concat final = {.kind = CONCAT_FINAL, .parts = part, .nparts = 1};
+	json_t *metadata = json_object();
+
+	create_owned(w, CONCAT_PARTIAL, 0, "me", part[0]);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct upload_request r = {.metadata = metadata,
+			.concat = &final,
+			.owner = rows[i].owner,
+			.others_parts = rows[i].others};
+		struct upload_rejection rejection;
+		struct upload up = {.length = 0};
+		struct err err = {0};
+		int rc = upload_create(&w->app, &r, &up, &rejection, &err);
+		assert_int_equal(rc < 0 ? err.code : ERR_NONE, rows[i].code);
+		if (rc == 0)
+			assert_int_equal(find_as(w, up.id, rows[i].owner), ERR_NONE);
+		upload_free(&up);
+	}
+	json_decref(metadata);
+}
+
 static void termination_removes_the_data(void **state)
 {
 	struct upload_world *w = *state;
@@ -175,6 +262,8 @@ int main(void)
 		T(refused_manifest_creates_nothing),
 		T(final_is_its_parts_in_order),
 		T(final_refuses_other_uploads_as_parts),
+		T(an_upload_is_found_by_its_owner),
+		T(final_takes_its_owners_parts),
 		T(termination_removes_the_data),
 		T(termination_waits_for_deliveries),
 	};

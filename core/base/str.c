@@ -253,7 +253,8 @@ bool str_is_uuid(const char *s)
 static const char base64_alphabet[] =
 	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-static int base64_value(char c)
+/* ${last}: the two characters that stand for 62 and 63. */
+static int base64_value(char c, const char last[2])
 {
 	if (c >= 'A' && c <= 'Z')
 		return c - 'A';
@@ -261,9 +262,9 @@ static int base64_value(char c)
 		return c - 'a' + 26;
 	if (is_digit(c))
 		return c - '0' + 52;
-	if (c == '+')
+	if (c == last[0])
 		return 62;
-	return c == '/' ? 63 : -1;
+	return c == last[1] ? 63 : -1;
 }
 
 ssize_t str_base64_decode(const char *s, size_t len, unsigned char *out)
@@ -277,7 +278,7 @@ ssize_t str_base64_decode(const char *s, size_t len, unsigned char *out)
 			pad = s[i + 2] == '=' ? 2 : 1;
 		unsigned int group = 0;
 		for (size_t k = 0; k < 4; k++) {
-			int value = k < 4 - pad ? base64_value(s[i + k]) : 0;
+			int value = k < 4 - pad ? base64_value(s[i + k], "+/") : 0;
 			if (value < 0)
 				return -1;
 			group = group << 6 | (unsigned int)value;
@@ -289,6 +290,28 @@ ssize_t str_base64_decode(const char *s, size_t len, unsigned char *out)
 			*p++ = (unsigned char)(group >> (16 - 8 * k) & 0xff);
 	}
 	return p - out;
+}
+
+ssize_t str_base64url_decode(const char *s, size_t len, unsigned char *out)
+{
+	unsigned char *p = out;
+	unsigned int group = 0;
+	unsigned int bits = 0;
+	if (len % 4 == 1)
+		return -1;
+	for (size_t i = 0; i < len; i++) {
+		int value = base64_value(s[i], "-_");
+		if (value < 0)
+			return -1;
+		group = (group << 6 | (unsigned int)value) & 0x3fff;
+		bits += 6;
+		if (bits >= 8) {
+			bits -= 8;
+			*p++ = (unsigned char)(group >> bits & 0xff);
+		}
+	}
+	/* Bits beyond the last byte must be zero, or two texts would mean the same. */
+	return (group & ((1U << bits) - 1)) != 0 ? -1 : p - out;
 }
 
 int str_base64_encode(struct buf *out, const void *data, size_t len)

@@ -47,6 +47,11 @@ bool str_is_uuid(const char *s);
  * Decodes ${len} bytes into ${out}, which must hold len/4*3; returns the byte count or -1.
  */
 ssize_t str_base64_decode(const char *s, size_t len, unsigned char *out);
+/*
+ * The URL-safe alphabet (RFC 4648 section 5) as JOSE writes it, strict: no padding, no white space,
+ * no stray bits. ${out} must hold len/4*3+2; returns the byte count or -1.
+ */
+ssize_t str_base64url_decode(const char *s, size_t len, unsigned char *out);
 /* Append the padded encoding. */
 int str_base64_encode(struct buf *out, const void *data, size_t len);
 /* Lower-case hex; ${out} holds 2*len+1. */

@@ -7,13 +7,15 @@
 
 #include <stdlib.h>
 
-static int part_length(struct app *a, const char *id, int64_t *length, struct err *err)
+/* ${owner}: whose it must be, or NULL. */
+static int part_length(
+	struct app *a, const char *id, const char *owner, int64_t *length, struct err *err)
 {
 	struct upload part;
 	int rc = -1;
 
 	*length = 0;
-	if (upload_find(a, id, &part, err) < 0) {
+	if (upload_find_own(a, id, owner, &part, err) < 0) {
 		err_prefix(err, "part %s", id);
 		return -1;
 	}
@@ -29,12 +31,15 @@ static int part_length(struct app *a, const char *id, int64_t *length, struct er
 }
 
 int upload_concat_check(
-	struct app *a, const struct headers_concat *c, int64_t *total, struct err *err)
+	struct app *a, const struct upload_request *r, int64_t *total, struct err *err)
 {
+	const struct headers_concat *c = r->concat;
+	const char *owner = r->others_parts ? NULL : r->owner;
+
 	*total = 0;
 	for (size_t i = 0; i < c->nparts; i++) {
 		int64_t length;
-		if (part_length(a, c->parts[i], &length, err) < 0)
+		if (part_length(a, c->parts[i], owner, &length, err) < 0)
 			return -1;
 		if (length > INT64_MAX - *total)
 			return err_set(
@@ -60,7 +65,7 @@ int upload_concat_run(
 	}
 	for (size_t i = 0; i < c->nparts; i++) {
 		int64_t length;
-		if (part_length(a, c->parts[i], &length, err) < 0)
+		if (part_length(a, c->parts[i], NULL, &length, err) < 0)
 			goto out;
 		/* An empty part has no object in storage. */
 		if (length > 0)

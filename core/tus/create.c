@@ -59,7 +59,7 @@ int upload_create(struct app *a, const struct upload_request *r, struct upload *
 	out->owner = mem_strdup(r->owner);
 	out->token = mem_strdup("");
 
-	if (out->kind == UPLOAD_FINAL && upload_concat_check(a, r->concat, &out->length, err) < 0)
+	if (out->kind == UPLOAD_FINAL && upload_concat_check(a, r, &out->length, err) < 0)
 		goto fail;
 	if (max > 0 && out->length != UPLOAD_LENGTH_UNKNOWN && (uint64_t)out->length > max) {
 		err_set(err, ERR_TOO_LARGE, __func__,

@@ -5,6 +5,7 @@
 #include "core/base/err.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
+#include "core/base/str.h"
 #include "core/metrics.h"
 #include "core/store/blob.h"
 #include "core/store/lock.h"
@@ -232,15 +233,22 @@ static int load(struct app *a, const char *id, struct upload *out, struct err *e
 	return err_set(err, ERR_NOT_FOUND, __func__, "no such upload");
 }
 
-int upload_find(struct app *a, const char *id, struct upload *out, struct err *err)
+int upload_find_own(
+	struct app *a, const char *id, const char *owner, struct upload *out, struct err *err)
 {
 	if (load(a, id, out, err) < 0)
 		return -1;
-	if (check_status(out, err) < 0) {
-		upload_free(out);
-		return -1;
-	}
-	return 0;
+	if (owner && !str_eq(out->owner, owner))
+		err_set(err, ERR_NOT_FOUND, __func__, "no such upload");
+	else if (check_status(out, err) == 0)
+		return 0;
+	upload_free(out);
+	return -1;
+}
+
+int upload_find(struct app *a, const char *id, struct upload *out, struct err *err)
+{
+	return upload_find_own(a, id, NULL, out, err);
 }
 
 /* Make the first ${size} bytes of ${key} durable; a dead writer may have left them in the cache. */

@@ -35,7 +35,8 @@ struct upload_request {              /* what a creation asks for */
 	const json_t *metadata;      /* parsed, never NULL */
 	const char *concat_header;   /* as received, or NULL */
 	const struct headers_concat *concat;
-	const char *owner; /* or NULL */
+	const char *owner; /* or NULL: nobody was authenticated */
+	bool others_parts; /* parts of a final upload may be another owner's */
 };
 struct upload_rejection { /* a manifest that was refused: ERR_INVALID with this filled */
 	json_t *body;     /* {"upload_id":…,"validation_errors":[…]}; NULL otherwise; owned */
@@ -50,6 +51,12 @@ int upload_create(struct app *a, const struct upload_request *r, struct upload *
 
 /* State of an upload without its lock, for /info and the like. ERR_NOT_FOUND, ERR_GONE. */
 int upload_find(struct app *a, const char *id, struct upload *out, struct err *err);
+/*
+ * The same for uploads of ${owner} (NULL: of anybody). Those of others, and of nobody, are
+ * ERR_NOT_FOUND whatever has become of them.
+ */
+int upload_find_own(
+	struct app *a, const char *id, const char *owner, struct upload *out, struct err *err);
 
 /*
  * Take the lock (asking a holder to yield, at most DEX_LOCK_WAIT), read the state, and adopt what

@@ -40,10 +40,12 @@ int upload_finish(struct app *a, struct upload *up, struct blob_writer *w,
 /* Bytes up to ${to} must be synced before upload_step may say so. */
 bool upload_must_sync(const struct app *a, const struct upload *up, int64_t to, int64_t length);
 
-/* The parts of a final upload: exist, are partial and finished. Their total length into ${total}.
+/*
+ * The parts of the final upload ${r}: exist, are the asker's own, partial and finished. Their total
+ * length into ${total}.
  */
 int upload_concat_check(
-	struct app *a, const struct headers_concat *c, int64_t *total, struct err *err);
+	struct app *a, const struct upload_request *r, int64_t *total, struct err *err);
 /* Copy the parts into ${up} and complete it. */
 int upload_concat_run(
 	struct app *a, const struct headers_concat *c, struct upload *up, struct err *err);
