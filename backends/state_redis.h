@@ -26,6 +26,7 @@
  *   Bh:SINK        sorted  ids of uploads with messages, by due time of the group's first one
  *   Bopen, Bpartial, Bdelivered, Bremovable, Btombstones
  *                  sorted  ids of uploads by the time that the sweep asks for
+ *   Bopenof:OWNER  set     ids of the owner's open uploads
  *   Bdue, Bdue:TARGET, Bunfinished, Blate
  *                  sorted  names of deliveries and messages by time
  *   Bseq           the last NAME given; Bformat: the layout's version; Bop:NAME: see outbox_add
@@ -56,8 +57,8 @@ struct state_redis {
 	struct state_redis_waiter *waiters;
 };
 
-int state_redis_upload_create(
-	struct state *s, const struct upload *u, const struct outbox_list *msgs, struct err *err);
+int state_redis_upload_create(struct state *s, const struct upload *u,
+	const struct upload_limits *limits, const struct outbox_list *msgs, struct err *err);
 enum state_result state_redis_upload_get(
 	struct state *s, const char *id, struct upload *out, struct err *err);
 enum state_result state_redis_upload_change(struct state *s, const struct upload_change *c,

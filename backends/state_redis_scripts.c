@@ -79,23 +79,40 @@
 	" return r\n"                                                                       \
 	"end\n"
 
-/* ARGV: 1 id 2 operation 3 created 4 clock 5 number of names and values, those, messages */
+/*
+ * The upload is no longer open. Each owner has a set of those that are: unlike a number it is right
+ * after any repetition.
+ */
+#define LUA_CLOSE                                                  \
+	"local function close(u,id)\n"                             \
+	" call('ZREM',b..'open',id)\n"                             \
+	" local owner=call('HGET',u,'owner')\n"                    \
+	" if owner then call('SREM',b..'openof:'..owner,id) end\n" \
+	"end\n"
+
+/*
+ * ARGV: 1 id 2 operation 3 created 4 clock 5 owner ("": nobody) 6 number of names and values,
+ * those, messages
+ */
 static const char upload_create[] =
 	LUA_BASE LUA_NAMES LUA_MESSAGES "local u=b..'u:'..ARGV[1]\n"
 					"local op=call('HGET',u,'op')\n"
 					"if op==ARGV[2] then return {0} end\n"
 					"if op or call('EXISTS',u)==1 then return {3} end\n"
-					"local n=tonumber(ARGV[5])\n"
+					"local n=tonumber(ARGV[6])\n"
 					"call('ZADD',b..'open',ARGV[3],ARGV[1])\n"
-					"queue(ARGV[4],6+n)\n"
-					"call('HSET',u,unpack(ARGV,6,5+n))\n"
+					"if ARGV[5]~='' then\n"
+					" call('SADD',b..'openof:'..ARGV[5],ARGV[1])\n"
+					"end\n"
+					"queue(ARGV[4],7+n)\n"
+					"call('HSET',u,unpack(ARGV,7,6+n))\n"
 					"return {0}\n";
 
 /*
  * ARGV: 1 id 2 operation 3 from 4 to 5 length 6 has a token 7 token 8 beyond 9 fence 10 now
  * 11 complete 12 clock 13 number of targets, those, messages
  */
-static const char upload_change[] = LUA_BASE LUA_NAMES LUA_MESSAGES LUA_DELIVERIES
+static const char upload_change[] = LUA_BASE LUA_NAMES LUA_MESSAGES LUA_DELIVERIES LUA_CLOSE
 	"local function less(x,y) return #x<#y or (#x==#y and x<y) end\n"
 	"local id,op,from,to,length=unpack(ARGV,1,5)\n"
 	"local fence,now,complete=ARGV[9],ARGV[10],ARGV[11]=='1'\n"
@@ -117,7 +134,7 @@ static const char upload_change[] = LUA_BASE LUA_NAMES LUA_MESSAGES LUA_DELIVERI
 	"if from~=to then touched=now end\n"
 	"local n=tonumber(ARGV[13])\n"
 	"if complete then\n"
-	" call('ZREM',b..'open',id)\n"
+	" close(u,id)\n"
 	" if r[3]=='1' then call('ZADD',b..'partial',touched,id) end\n"
 	" if n>0 then\n"
 	"  local first=names(ARGV[12],n)\n"
@@ -134,7 +151,7 @@ static const char upload_change[] = LUA_BASE LUA_NAMES LUA_MESSAGES LUA_DELIVERI
 	"return {0}\n";
 
 /* ARGV: 1 id 2 operation 3 status 4 touched before 5 now 6 clock, messages */
-static const char upload_end[] = LUA_BASE LUA_NAMES LUA_MESSAGES
+static const char upload_end[] = LUA_BASE LUA_NAMES LUA_MESSAGES LUA_CLOSE
 	"local id,op,status=ARGV[1],ARGV[2],ARGV[3]\n"
 	"local u=b..'u:'..id\n"
 	"local r=call('HMGET',u,'op','status','kind','touched_at')\n"
@@ -154,7 +171,8 @@ static const char upload_end[] = LUA_BASE LUA_NAMES LUA_MESSAGES
 	" end\n"
 	"end\n"
 	"if not may then return {2} end\n"
-	"for _,k in ipairs({'open','partial','delivered'}) do call('ZREM',b..k,id) end\n"
+	"close(u,id)\n"
+	"for _,k in ipairs({'partial','delivered'}) do call('ZREM',b..k,id) end\n"
 	"call('ZADD',b..'removable',ARGV[5],id)\n"
 	"queue(ARGV[6],7)\n"
 	"call('HSET',u,'status',status,'ended_at',ARGV[5],'removable','1','op',op)\n"
@@ -386,6 +404,15 @@ static const char all_counts[] =
 	"end\n"
 	"return out\n";
 
+/* ARGV: 1 owner ("": nobody). Answers open uploads in all and of the owner. */
+static const char all_open[] = "local out,call={},redis.call\n"
+			       "for i=1,#KEYS-1 do\n"
+			       " local k=KEYS[i]\n"
+			       " out[i]={call('ZCARD',k..'open'),\n"
+			       "  ARGV[1]~='' and call('SCARD',k..'openof:'..ARGV[1]) or 0}\n"
+			       "end\n"
+			       "return out\n";
+
 /* ARGV: 1 cutoff 2 limit, names of indexes. Answers id, time, id, time … */
 static const char all_scan[] = LUA_BASE
 	"local out={}\n"
@@ -474,6 +501,7 @@ const struct redis_script state_redis_scripts[SCRIPT_COUNT] = {
 	[SCRIPT_KV_PUT] = {"kv_put", kv_put},
 	[SCRIPT_ALL_PROBE] = {"probe", all_probe},
 	[SCRIPT_ALL_COUNTS] = {"counts", all_counts},
+	[SCRIPT_ALL_OPEN] = {"open", all_open},
 	[SCRIPT_ALL_SCAN] = {"scan", all_scan},
 	[SCRIPT_ALL_DUE] = {"due", all_due},
 	[SCRIPT_ALL_UNFINISHED] = {"unfinished", all_unfinished},

@@ -51,6 +51,7 @@ enum script_id {
 	/* An array with one element per bucket. */
 	SCRIPT_ALL_PROBE,
 	SCRIPT_ALL_COUNTS,
+	SCRIPT_ALL_OPEN,
 	SCRIPT_ALL_SCAN,
 	SCRIPT_ALL_DUE,
 	SCRIPT_ALL_UNFINISHED,

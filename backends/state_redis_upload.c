@@ -53,18 +53,61 @@ static void add_number(struct state_redis_args *a, const char *name, int64_t val
 	state_redis_call_int(a, value);
 }
 
-int state_redis_upload_create(
-	struct state *st, const struct upload *u, const struct outbox_list *msgs, struct err *err)
+struct open_count {
+	int64_t in_all;
+	int64_t of_owner;
+};
+
+static int see_open(void *arg, unsigned bucket, const redisReply *r, struct err *err)
+{
+	struct open_count *sum = arg;
+	struct open_count n;
+	(void)bucket;
+	if (state_redis_call_array(r, 2, err) ||
+		state_redis_call_number(r->element[0], INT32_MAX, true, &n.in_all, err) ||
+		state_redis_call_number(r->element[1], INT32_MAX, true, &n.of_owner, err))
+		return -1;
+	sum->in_all += n.in_all;
+	sum->of_owner += n.of_owner;
+	return 0;
+}
+
+/*
+ * The buckets are asked before the creation, which is a script on one of them: those who ask at the
+ * same moment may all be let in.
+ */
+static int check_limits(struct state_redis *s, const struct upload *u,
+	const struct upload_limits *limits, struct err *err)
+{
+	struct state_redis_args a = {0};
+	struct open_count n = {0};
+
+	if (limits->in_all <= 0 && (limits->of_owner <= 0 || !u->owner))
+		return 0;
+	state_redis_call_str(&a, u->owner ? u->owner : "");
+	if (state_redis_call_all(s, SCRIPT_ALL_OPEN, &a, see_open, &n, err))
+		return -1;
+	if ((limits->in_all > 0 && n.in_all >= limits->in_all) ||
+		(limits->of_owner > 0 && u->owner && n.of_owner >= limits->of_owner))
+		return err_set(err, ERR_TOO_MANY, __func__, "too many uploads are unfinished");
+	return 0;
+}
+
+int state_redis_upload_create(struct state *st, const struct upload *u,
+	const struct upload_limits *limits, const struct outbox_list *msgs, struct err *err)
 {
 	struct state_redis *s = (struct state_redis *)st;
 	unsigned bucket = state_redis_call_bucket(u->id);
 	struct state_redis_args a = {0};
 
+	if (check_limits(s, u, limits, err))
+		return -1;
 	state_redis_call_str(&a, u->id);
 	state_redis_call_op(&a);
 	const char *op = a.items[a.n - 1].data;
 	state_redis_call_int(&a, u->created_at);
 	state_redis_call_int(&a, clock_now());
+	state_redis_call_str(&a, u->owner ? u->owner : "");
 	size_t count = a.n;
 	state_redis_call_str(&a, "");
 	state_redis_call_member(&a, "op", op);

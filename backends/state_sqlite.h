@@ -38,8 +38,8 @@ void state_sqlite_give_back(struct state *s, struct sql_conn *c);
 enum state_result state_sqlite_write(
 	struct state *s, sql_write_fn *fn, void *arg, unsigned flags, struct err *err);
 
-int state_sqlite_upload_create(
-	struct state *s, const struct upload *u, const struct outbox_list *msgs, struct err *err);
+int state_sqlite_upload_create(struct state *s, const struct upload *u,
+	const struct upload_limits *limits, const struct outbox_list *msgs, struct err *err);
 enum state_result state_sqlite_upload_get(
 	struct state *s, const char *id, struct upload *out, struct err *err);
 enum state_result state_sqlite_upload_change(struct state *s, const struct upload_change *c,

@@ -81,7 +81,30 @@ static const char schema_1[] =
 static const char schema_2[] = "ALTER TABLE uploads RENAME COLUMN unverified TO beyond;"
 			       "PRAGMA user_version=2;";
 
-const char *const state_sqlite_sql_migrations[] = {schema_1, schema_2};
+/*
+ * How many uploads are open: of each owner, and in all (owner ''). Triggers keep the numbers in the
+ * very change they count, so that they cannot drift, and a creation need not count rows.
+ */
+static const char schema_3[] =
+	"CREATE TABLE open_uploads (owner TEXT NOT NULL PRIMARY KEY, n INTEGER NOT NULL)"
+	" WITHOUT ROWID;"
+	"INSERT INTO open_uploads SELECT '', count(*) FROM uploads WHERE status=0;"
+	"INSERT INTO open_uploads SELECT owner, count(*) FROM uploads"
+	" WHERE status=0 AND owner<>'' GROUP BY owner;"
+	"CREATE TRIGGER uploads_opened AFTER INSERT ON uploads WHEN new.status=0 BEGIN"
+	" UPDATE open_uploads SET n=n+1 WHERE owner='';"
+	" INSERT INTO open_uploads SELECT new.owner, 1 WHERE new.owner<>''"
+	"  ON CONFLICT(owner) DO UPDATE SET n=n+1;"
+	" END;"
+	"CREATE TRIGGER uploads_closed AFTER UPDATE OF status ON uploads"
+	" WHEN old.status=0 AND new.status<>0 BEGIN"
+	" UPDATE open_uploads SET n=n-1 WHERE owner='';"
+	" UPDATE open_uploads SET n=n-1 WHERE owner=old.owner AND owner<>'';"
+	" DELETE FROM open_uploads WHERE owner=old.owner AND owner<>'' AND n<=0;"
+	" END;"
+	"PRAGMA user_version=3;";
+
+const char *const state_sqlite_sql_migrations[] = {schema_1, schema_2, schema_3};
 const int state_sqlite_sql_version =
 	(int)(sizeof(state_sqlite_sql_migrations) / sizeof(state_sqlite_sql_migrations[0]));
 
@@ -132,6 +155,11 @@ const char *const state_sqlite_sql[SQL_COUNT] = {
 		" created_at, touched_at, completed_at, ended_at, removable,"
 		" token, metadata, manifest, concat, owner)"
 		" VALUES(?1, ?2, 0, ?3, 0, 0, 0, ?4, ?4, 0, 0, 0, ?5, ?6, ?7, ?8, ?9)",
+	/* ?1 limit in all ?2 owner ?3 limit of the owner; a limit of 0 is none */
+	[SQL_UPLOAD_TOO_MANY] =
+		"SELECT 1 WHERE"
+		" (?1>0 AND (SELECT n FROM open_uploads WHERE owner='')>=?1) OR"
+		" (?3>0 AND ?2<>'' AND (SELECT n FROM open_uploads WHERE owner=?2)>=?3)",
 	/* In the order of enum upload_column. */
 	[SQL_UPLOAD_GET] =
 		"SELECT id, kind, status, length, offset, beyond, created_at, touched_at,"

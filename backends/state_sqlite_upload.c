@@ -46,13 +46,34 @@ static enum state_result not_found_or_conflict(struct sql_conn *c, const char *i
 
 struct create_args {
 	const struct upload *u;
+	const struct upload_limits *limits;
 	const struct outbox_list *msgs;
 };
+
+/* 1: there is no room for another one; 0, or -1. */
+static int too_many(struct sql_conn *c, const struct create_args *a, struct err *err)
+{
+	struct sql_query q;
+	if (a->limits->in_all <= 0 && a->limits->of_owner <= 0)
+		return 0;
+	state_sqlite_query_start(&q, c, SQL_UPLOAD_TOO_MANY,
+		SQL_ARGS(sql_int(a->limits->in_all), sql_text(a->u->owner),
+			sql_int(a->limits->of_owner)),
+		err);
+	int rc = state_sqlite_query_step(&q, err);
+	state_sqlite_query_end(&q);
+	return rc;
+}
 
 static enum state_result create_write(struct sql_conn *c, void *arg, struct err *err)
 {
 	const struct create_args *a = arg;
 	const struct upload *u = a->u;
+	int full = too_many(c, a, err);
+	if (full > 0)
+		err_set(err, ERR_TOO_MANY, __func__, "too many uploads are unfinished");
+	if (full)
+		return STATE_ERROR;
 	int n = state_sqlite_query_run(c, SQL_UPLOAD_CREATE,
 		SQL_ARGS(sql_text(u->id), sql_int(u->kind), sql_int(u->length),
 			sql_int(u->created_at), sql_text(u->token ? u->token : ""),
@@ -64,10 +85,10 @@ static enum state_result create_write(struct sql_conn *c, void *arg, struct err 
 	return STATE_OK;
 }
 
-int state_sqlite_upload_create(
-	struct state *s, const struct upload *u, const struct outbox_list *msgs, struct err *err)
+int state_sqlite_upload_create(struct state *s, const struct upload *u,
+	const struct upload_limits *limits, const struct outbox_list *msgs, struct err *err)
 {
-	struct create_args a = {u, msgs};
+	struct create_args a = {u, limits, msgs};
 	return state_sqlite_write(s, create_write, &a, 0, err) == STATE_OK ? 0 : -1;
 }
 

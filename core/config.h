@@ -37,13 +37,15 @@ struct config {
 	int64_t lock_wait_ms;        /* DEX_LOCK_WAIT: 423 after this (20s) */
 
 	/* uploads */
-	uint64_t max_size;         /* DEX_MAX_SIZE, bytes; 0 = no limit */
-	int64_t upload_expiry_ms;  /* DEX_UPLOAD_EXPIRY; 0 = never */
-	int64_t retention_ms;      /* DEX_RETENTION; 0 = never */
-	const char *durability;    /* DEX_DURABILITY: patch, complete, none */
-	const char *upload_folder; /* LOCAL_FOLDER_UPLOADS_TUS */
-	const char *upload_prefix; /* TUS_UPLOAD_PREFIX */
-	const char *state_db;      /* DEX_STATE_DB */
+	uint64_t max_size;            /* DEX_MAX_SIZE, bytes; 0 = no limit */
+	uint64_t max_open;            /* DEX_MAX_OPEN_UPLOADS; 0 = no limit */
+	uint64_t max_open_of_subject; /* DEX_MAX_OPEN_UPLOADS_PER_SUBJECT; 0 = no limit */
+	int64_t upload_expiry_ms;     /* DEX_UPLOAD_EXPIRY; 0 = never */
+	int64_t retention_ms;         /* DEX_RETENTION; 0 = never */
+	const char *durability;       /* DEX_DURABILITY: patch, complete, none */
+	const char *upload_folder;    /* LOCAL_FOLDER_UPLOADS_TUS */
+	const char *upload_prefix;    /* TUS_UPLOAD_PREFIX */
+	const char *state_db;         /* DEX_STATE_DB */
 	const char *metrics_file; /* DEX_METRICS_FILE, default {LOCAL_FOLDER_UPLOADS_TUS}/metrics */
 	const char *metrics_labels; /* METRICS_LABELS_FROM_MANIFEST */
 

@@ -59,6 +59,7 @@ static const struct {
 	{413, "Content Too Large"},
 	{415, "Unsupported Media Type"},
 	{423, "Locked"},
+	{429, "Too Many Requests"},
 	{431, "Request Header Fields Too Large"},
 	{460, "Checksum Mismatch"},
 	{500, "Internal Server Error"},
@@ -368,10 +369,18 @@ static void complete_head(struct http_request *r, struct buf *out)
 	bool bodyless = r->status == 204 || r->status == 304;
 
 	http_add_header_once(r, "X-Content-Type-Options", "nosniff");
+	http_add_header_once(r, "Referrer-Policy", "no-referrer");
+	/* Over plain HTTP anybody could have written it (RFC 6797 section 7.2). */
+	if (http_is_https(r))
+		http_add_header_once(r, "Strict-Transport-Security", "max-age=31536000");
 	http_add_header_once(r, "Cache-Control", "no-store");
-	if (r->body.len > 0 && !bodyless)
+	if (r->body.len > 0 && !bodyless) {
 		http_add_header(r, "Content-Type", "%s",
 			r->content_type ? r->content_type : "application/octet-stream");
+		/* Texts and JSON: nothing that a browser could load, run or show in a frame. */
+		http_add_header_once(
+			r, "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
+	}
 	/* Without it nginx makes an empty answer chunked. */
 	if (!bodyless)
 		http_add_header(r, "Content-Length", "%zu", r->body.len);

@@ -127,6 +127,9 @@ extern const char http_refusal[];
  */
 int http_base_url(struct http_request *r, struct buf *out);
 
+/* The client sent the request over TLS, as far as the same sources tell. */
+bool http_is_https(struct http_request *r);
+
 /*
  * The three steps of http_serve: take the request line and its variables in; send the answer that
  * was set (500 where none was) and return the bytes sent, or -1 when the client has gone; free.

@@ -40,6 +40,8 @@ static const struct failure table[] = {
 	[ERR_INTERRUPTED] = {423, "ERR_UPLOAD_INTERRUPTED", NULL},
 	[ERR_DENIED] = {403, "ERR_FORBIDDEN", NULL},
 	[ERR_UNSUPPORTED] = {501, "ERR_NOT_IMPLEMENTED", NULL},
+	[ERR_TOO_MANY] = {429, "ERR_TOO_MANY_UPLOADS",
+		"too many uploads are unfinished, finish or delete some, or try again later"},
 	[ERR_CORRUPT] = UNAVAILABLE,
 	[ERR_IO] = UNAVAILABLE,
 };
@@ -60,6 +62,9 @@ const char http_refusal[] = "Status: 503 Service Unavailable\r\n"
 			    "Tus-Resumable: " TUS_VERSION "\r\n"
 			    "Cache-Control: no-store\r\n"
 			    "X-Content-Type-Options: nosniff\r\n"
+			    "Referrer-Policy: no-referrer\r\n"
+			    "Content-Security-Policy: default-src 'none'; "
+			    "frame-ancestors 'none'\r\n"
 			    "Content-Type: text/plain; charset=utf-8\r\n"
 			    "\r\n"
 			    "ERR_SERVICE_UNAVAILABLE: the service is not set up\n";
@@ -82,4 +87,6 @@ void http_error(struct http_request *r, const struct err *err)
 	http_fail(r, f->status, f->code, f->text ? f->text : err->text);
 	if (f->status == 503)
 		http_add_header_once(r, "Retry-After", "5");
+	if (f->status == 429)
+		http_add_header_once(r, "Retry-After", "60");
 }

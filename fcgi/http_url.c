@@ -227,6 +227,16 @@ int http_base_url(struct http_request *r, struct buf *out)
 	return buf_printf(out, "%s://%s%s", o.scheme, o.host, r->prefix);
 }
 
+bool http_is_https(struct http_request *r)
+{
+	struct origin o = {.scheme = "http"};
+
+	from_web_server(r, &o);
+	if (peer_is_trusted(r))
+		apply_forwarded(r, &o);
+	return str_eq(o.scheme, "https");
+}
+
 /* --- query --- */
 
 static int hex_value(char c)

@@ -48,7 +48,7 @@ static void create_keeps_every_member(void **state)
 		.owner = (char *)"alice"};
 	struct upload got;
 	random_uuid(u.id);
-	state_world_ok(w, state_upload_create(w->s, &u, NULL, &w->err));
+	state_world_ok(w, state_upload_create(w->s, &u, NULL, NULL, &w->err));
 	state_world_ok(w, (int)state_upload_get(w->s, u.id, &got, &w->err));
 	assert_string_equal(got.id, u.id);
 	assert_int_equal(got.kind, UPLOAD_FINAL);
@@ -85,23 +85,103 @@ static void create_refuses_what_exists_or_is_malformed(void **state)
 	state_world_upload(w, &u, 5);
 	struct outbox_message m = state_world_message(u.id, "bus", "created");
 	struct outbox_list list = {&m, 1};
-	assert_int_equal(state_upload_create(w->s, &u, &list, &w->err), -1);
+	assert_int_equal(state_upload_create(w->s, &u, NULL, &list, &w->err), -1);
 	assert_int_equal(w->err.code, ERR_EXISTS);
 	assert_non_null(strstr(w->err.text, state_type(w->s)));
 	assert_int_equal(state_world_counts(w).late_messages, 0);
 
 	str_copy(u.id, sizeof(u.id), "../../etc/passwd");
-	assert_int_equal(state_upload_create(w->s, &u, NULL, &w->err), -1);
+	assert_int_equal(state_upload_create(w->s, &u, NULL, NULL, &w->err), -1);
 	assert_int_equal(w->err.code, ERR_INVALID);
 	random_uuid(u.id);
 	m.sink = NULL;
-	assert_int_equal(state_upload_create(w->s, &u, &list, NULL), -1);
-	assert_int_equal(state_upload_create(w->s, &u, &list, &w->err), -1);
+	assert_int_equal(state_upload_create(w->s, &u, NULL, &list, NULL), -1);
+	assert_int_equal(state_upload_create(w->s, &u, NULL, &list, &w->err), -1);
 	assert_int_equal(w->err.code, ERR_INVALID);
 	struct upload got;
 	assert_int_equal(state_upload_get(w->s, u.id, &got, &w->err), STATE_NOT_FOUND);
 	assert_int_equal(state_upload_get(w->s, "no-id", &got, &w->err), STATE_NOT_FOUND);
 	assert_int_equal(state_upload_get(w->s, NULL, &got, &w->err), STATE_NOT_FOUND);
+}
+
+static int make_of(struct state_world *w, const char *owner, enum upload_kind kind, char *id)
+{
+	static const struct upload_limits limits = {.in_all = 6, .of_owner = 2};
+	struct upload u = {.kind = kind, .length = 10, .created_at = NOW, .owner = (char *)owner};
+	random_uuid(u.id);
+	if (id)
+		str_copy(id, UUID_SIZE, u.id);
+	err_clear(&w->err);
+	int rc = state_upload_create(w->s, &u, &limits, NULL, &w->err);
+	if (rc)
+		assert_int_equal(w->err.code, ERR_TOO_MANY);
+	return rc;
+}
+
+/* Refused: nothing is stored. */
+static void full_for(struct state_world *w, const char *owner)
+{
+	char id[UUID_SIZE];
+	struct upload got;
+	int64_t before = state_world_counts(w).open_uploads;
+	assert_int_equal(make_of(w, owner, UPLOAD_NORMAL, id), -1);
+	assert_int_equal(state_upload_get(w->s, id, &got, &w->err), STATE_NOT_FOUND);
+	assert_int_equal(state_world_counts(w).open_uploads, before);
+}
+
+static enum state_result finish(struct state_world *w, const char *id)
+{
+	struct upload_change c = state_world_change(id, 0, 10);
+	return state_upload_complete(w->s, &c, NULL, 0, NULL, &w->err);
+}
+
+static void open_uploads_are_limited(void **state)
+{
+	struct state_world *w = *state;
+	char a[2][UUID_SIZE];
+	char b[2][UUID_SIZE];
+	assert_int_equal(make_of(w, "alice", UPLOAD_NORMAL, a[0]), 0);
+	assert_int_equal(make_of(w, "alice", UPLOAD_PARTIAL, a[1]), 0);
+	full_for(w, "alice");
+	/* Each way out of being open makes room, once. */
+	state_world_ok(w, (int)finish(w, a[0]));
+	assert_int_equal(finish(w, a[0]), STATE_CONFLICT);
+	assert_int_equal(make_of(w, "alice", UPLOAD_NORMAL, a[0]), 0);
+	full_for(w, "alice");
+	struct upload_change c = state_world_change(a[0], 0, 4);
+	state_world_ok(w, (int)state_upload_advance(w->s, &c, &w->err));
+	full_for(w, "alice");
+	state_world_ok(
+		w, (int)state_upload_end(w->s, a[0], UPLOAD_TERMINATED, 0, NOW + 5, NULL, &w->err));
+	assert_int_equal(make_of(w, "alice", UPLOAD_NORMAL, a[0]), 0);
+	state_world_ok(w, (int)finish(w, a[1]));
+	/* A finished partial is open no more: its end makes no room. */
+	state_world_ok(w,
+		(int)state_upload_end(w->s, a[1], UPLOAD_EXPIRED, NOW + 9, NOW + 5, NULL, &w->err));
+	assert_int_equal(make_of(w, "alice", UPLOAD_NORMAL, a[1]), 0);
+	full_for(w, "alice");
+	state_world_ok(w,
+		(int)state_upload_end(w->s, a[1], UPLOAD_EXPIRED, NOW + 9, NOW + 5, NULL, &w->err));
+	assert_int_equal(make_of(w, "alice", UPLOAD_NORMAL, a[1]), 0);
+
+	/* Neither another owner nor nobody is like her, and names are what they are. */
+	assert_int_equal(make_of(w, "Alice", UPLOAD_NORMAL, b[0]), 0);
+	assert_int_equal(make_of(w, "alice ", UPLOAD_NORMAL, b[1]), 0);
+	assert_int_equal(make_of(w, NULL, UPLOAD_NORMAL, NULL), 0);
+	assert_int_equal(make_of(w, NULL, UPLOAD_NORMAL, NULL), 0);
+	full_for(w, NULL);
+	full_for(w, "bob");
+	state_world_close(w);
+	state_world_open(w);
+	full_for(w, "bob");
+	full_for(w, "alice");
+	state_world_ok(w, (int)finish(w, b[0]));
+	full_for(w, "alice");
+	assert_int_equal(make_of(w, "bob", UPLOAD_NORMAL, NULL), 0);
+	/* Without a limit the count goes on. */
+	struct upload u;
+	state_world_upload(w, &u, 10);
+	full_for(w, "carol");
 }
 
 static void advance_changes_what_it_names(void **state)
@@ -280,7 +360,7 @@ static void expire_takes_idle_open_uploads_and_partials(void **state)
 	state_world_upload(w, &done, 0);
 	state_world_ok(w, (int)state_world_complete_for(w, &done, NULL, 0));
 	random_uuid(part.id);
-	state_world_ok(w, state_upload_create(w->s, &part, NULL, &w->err));
+	state_world_ok(w, state_upload_create(w->s, &part, NULL, NULL, &w->err));
 	state_world_ok(w, (int)state_world_complete_for(w, &part, NULL, 0));
 
 	struct outbox_message m = state_world_message(idle.id, "bus", "expired");
@@ -356,7 +436,7 @@ static void stale_uploads_are_found_oldest_first(void **state)
 			.kind = i % 2 ? UPLOAD_PARTIAL : UPLOAD_NORMAL,
 			.created_at = NOW + 10 * (5 - i)};
 		random_uuid(u[i].id);
-		state_world_ok(w, state_upload_create(w->s, &u[i], NULL, &w->err));
+		state_world_ok(w, state_upload_create(w->s, &u[i], NULL, NULL, &w->err));
 	}
 	state_world_ok(w, (int)state_world_complete_for(
 				  w, &u[1], NULL, 0)); /* a partial: stays in the list */
@@ -558,6 +638,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(store_tells_its_type_and_is_well),
 	TEST(create_keeps_every_member),
 	TEST(create_refuses_what_exists_or_is_malformed),
+	TEST(open_uploads_are_limited),
 	TEST(advance_changes_what_it_names),
 	TEST(advance_is_refused_when_the_row_differs),
 	TEST(fence_keeps_a_stale_holder_out),

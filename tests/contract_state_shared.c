@@ -236,7 +236,7 @@ static void work(struct state_world *w, int fd, int count, int steps)
 		random_uuid(u.id);
 		struct acknowledged a = {.offset = 0};
 		str_copy(a.id, sizeof(a.id), u.id);
-		if (state_upload_create(w->s, &u, NULL, &err))
+		if (state_upload_create(w->s, &u, NULL, NULL, &err))
 			state_world_die("cannot create", &err);
 		tell(fd, &a);
 		while (a.offset < steps) {

@@ -106,7 +106,7 @@ static void all_of_it(struct state_world *w, struct lossy_proxy *proxy, int lose
 
 	struct outbox_message m = state_world_message(u.id, sink, "created");
 	struct outbox_list list = {&m, 1};
-	LOST(state_upload_create(w->s, &u, &list, &w->err));
+	LOST(state_upload_create(w->s, &u, NULL, &list, &w->err));
 	struct upload_change c = state_world_change(u.id, 0, 4);
 	LOST(state_upload_advance(w->s, &c, &w->err));
 	c = state_world_change(u.id, 4, 9);
@@ -299,7 +299,7 @@ static void foreign_and_damaged_keys_are_no_answer(void **state)
 	assert_corrupt(w, (int)state_upload_advance(w->s, &c, &w->err));
 	assert_corrupt(
 		w, (int)state_upload_end(w->s, u.id, UPLOAD_TERMINATED, 0, NOW, NULL, &w->err));
-	assert_corrupt(w, state_upload_create(w->s, &u, NULL, &w->err));
+	assert_corrupt(w, state_upload_create(w->s, &u, NULL, NULL, &w->err));
 	run(p, "SET %s x", "t:kv:k");
 	struct buf out;
 	buf_init(&out, 100);
@@ -376,7 +376,7 @@ static void a_full_server_is_no_space(void **state)
 	run(p, "CONFIG SET maxmemory %s", "1");
 	struct upload other = {.length = 1, .created_at = NOW};
 	random_uuid(other.id);
-	assert_int_equal(state_upload_create(w->s, &other, NULL, &w->err), -1);
+	assert_int_equal(state_upload_create(w->s, &other, NULL, NULL, &w->err), -1);
 	assert_int_equal(w->err.code, ERR_NO_SPACE);
 	struct upload_change c = state_world_change(u.id, 0, 1);
 	assert_int_equal(state_upload_advance(w->s, &c, &w->err), STATE_ERROR);
@@ -441,7 +441,7 @@ static void a_slot_on_its_way_is_no_answer(void **state)
 	struct state *s = open_at(nodes[0].port, "&timeout=300ms", &err);
 	assert_non_null(s);
 	str_copy(u.id, sizeof(u.id), "a0000000-0000-4000-8000-000000000000");
-	assert_int_equal(state_upload_create(s, &u, NULL, &err), 0);
+	assert_int_equal(state_upload_create(s, &u, NULL, NULL, &err), 0);
 	redisReply *r = redis_server_command(&nodes[0], "CLUSTER KEYSLOT %s", "t:{a}:");
 	long long slot = r->integer;
 	freeReplyObject(r);

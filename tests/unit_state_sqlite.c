@@ -102,7 +102,7 @@ static int create(struct state *s, const char *manifest, char id[UUID_SIZE], str
 		.length = 10, .created_at = NOW, .manifest = (char *)(uintptr_t)manifest};
 	random_uuid(u.id);
 	memcpy(id, u.id, UUID_SIZE);
-	return state_upload_create(s, &u, NULL, err);
+	return state_upload_create(s, &u, NULL, NULL, err);
 }
 
 static bool exists(struct state *s, const char *id)

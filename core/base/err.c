@@ -141,6 +141,7 @@ const char *err_code_name(enum err_code code)
 		[ERR_DENIED] = "denied",
 		[ERR_UNSUPPORTED] = "unsupported",
 		[ERR_CORRUPT] = "corrupt",
+		[ERR_TOO_MANY] = "too many",
 		[ERR_IO] = "input/output",
 	};
 	size_t i = (size_t)code;

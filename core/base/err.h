@@ -26,6 +26,7 @@ enum err_code {
 	ERR_DENIED,      /* no permission */
 	ERR_UNSUPPORTED, /* this implementation does not offer it */
 	ERR_CORRUPT,     /* stored data contradict themselves */
+	ERR_TOO_MANY,    /* a quota is used up; there may be room later */
 	ERR_IO,          /* any other failure of the system below */
 };
 

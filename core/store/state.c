@@ -144,16 +144,17 @@ int state_warnings(struct state *s, struct buf *out, struct err *err)
 	return end(s, "warnings", NULL, rc, err);
 }
 
-int state_upload_create(
-	struct state *s, const struct upload *u, const struct outbox_list *msgs, struct err *err)
+int state_upload_create(struct state *s, const struct upload *u, const struct upload_limits *limits,
+	const struct outbox_list *msgs, struct err *err)
 {
+	static const struct upload_limits none = {0, 0};
 	int rc = check_id(u->id, err);
 	if (rc == 0 && (u->length < UPLOAD_LENGTH_UNKNOWN || !time_ok(u->created_at)))
 		rc = bad(err, "a length or time is negative");
 	if (rc == 0)
 		rc = check_msgs(msgs, err);
 	if (rc == 0)
-		rc = s->backend->upload_create(s, u, msgs, err);
+		rc = s->backend->upload_create(s, u, limits ? limits : &none, msgs, err);
 	return end(s, "upload_create", u->id, rc, err);
 }
 

@@ -124,9 +124,17 @@ int state_warnings(struct state *s, struct buf *out, struct err *err);
 
 /* --- uploads --- */
 
-/* Insert ${u} (id, kind, length, created_at and strings; status open, offset 0) with ${msgs}. */
-int state_upload_create(
-	struct state *s, const struct upload *u, const struct outbox_list *msgs, struct err *err);
+struct upload_limits { /* open uploads; 0: no limit */
+	int64_t in_all;
+	int64_t of_owner; /* of each; does not count for uploads of nobody */
+};
+/*
+ * Insert ${u} (id, kind, length, created_at and strings; status open, offset 0) with ${msgs}.
+ * ERR_TOO_MANY: with it there would be more open uploads than ${limits} (may be NULL) allow. A
+ * store that spreads over servers may let a few more in when several come at the same moment.
+ */
+int state_upload_create(struct state *s, const struct upload *u, const struct upload_limits *limits,
+	const struct outbox_list *msgs, struct err *err);
 /* Read one upload; the caller frees it with upload_free. STATE_OK, STATE_NOT_FOUND, STATE_ERROR. */
 enum state_result state_upload_get(
 	struct state *s, const char *id, struct upload *out, struct err *err);

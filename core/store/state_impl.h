@@ -20,7 +20,8 @@ struct state_backend {
 	int (*warnings)(struct state *s, struct buf *out, struct err *err);
 
 	int (*upload_create)(struct state *s, const struct upload *u,
-		const struct outbox_list *msgs, struct err *err);
+		const struct upload_limits *limits, const struct outbox_list *msgs,
+		struct err *err);
 	enum state_result (*upload_get)(
 		struct state *s, const char *id, struct upload *out, struct err *err);
 	/* advance, and with ${complete} completion: ${targets} and ${msgs} as in

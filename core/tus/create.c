@@ -70,7 +70,11 @@ int upload_create(struct app *a, const struct upload_request *r, struct upload *
 	if (check(a, r, out, &batch, rejection, err) < 0)
 		goto fail;
 	struct outbox_list rows = notify_batch_rows(&batch, out->created_at);
-	if (state_upload_create(a->state, out, &rows, err) < 0)
+	struct upload_limits limits = {
+		.in_all = (int64_t)a->config->max_open,
+		.of_owner = (int64_t)a->config->max_open_of_subject,
+	};
+	if (state_upload_create(a->state, out, &limits, &rows, err) < 0)
 		goto fail;
 	notify_batch_send_local(&batch);
 	metrics_add(METRIC_UPLOADS_CREATED, "", 1);

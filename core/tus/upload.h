@@ -44,7 +44,8 @@ struct upload_rejection { /* a manifest that was refused: ERR_INVALID with this 
 
 /*
  * Create: check the manifest (not for partials), insert it, write the creation's reports. An upload
- * of length 0 and a final one are complete on return. The caller frees ${out} with upload_free.
+ * of length 0 and a final one are complete on return. ERR_TOO_MANY: as many are open as may be. The
+ * caller frees ${out} with upload_free.
  */
 int upload_create(struct app *a, const struct upload_request *r, struct upload *out,
 	struct upload_rejection *rejection, struct err *err);

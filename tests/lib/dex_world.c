@@ -127,7 +127,7 @@ void dex_world_upload(struct dex_world *w, const char *route, const char *filena
 		"s\"}",
 		route, filename, clock_rfc3339(time, u.created_at));
 	u.manifest = manifest.data;
-	if (state_upload_create(w->app.state, &u, &(struct outbox_list){0}, &w->err) < 0)
+	if (state_upload_create(w->app.state, &u, NULL, &(struct outbox_list){0}, &w->err) < 0)
 		die("create", w->err.text);
 	memcpy(id_out, u.id, UUID_SIZE);
 	buf_free(&manifest);

@@ -161,7 +161,7 @@ void state_world_upload(struct state_world *w, struct upload *u, int64_t length)
 {
 	*u = (struct upload){.length = length, .created_at = NOW};
 	random_uuid(u->id);
-	state_world_ok(w, state_upload_create(w->s, u, NULL, &w->err));
+	state_world_ok(w, state_upload_create(w->s, u, NULL, NULL, &w->err));
 }
 
 struct upload_change state_world_change(const char *id, int64_t from, int64_t to)
