@@ -25,6 +25,7 @@ struct config {
 	const char *log_format;      /* DEX_LOG_FORMAT: logfmt, json */
 	const char *server_protocol; /* SERVER_PROTOCOL */
 	const char *server_hostname; /* SERVER_HOSTNAME */
+	const char *sandbox;         /* DEX_SANDBOX: auto, on, off */
 	uint64_t server_port;        /* SERVER_PORT */
 	uint64_t ui_port;            /* UI_PORT */
 	const char *tus_path;        /* TUSD_HANDLER_BASE_PATH, begins and ends with '/' */

@@ -40,6 +40,14 @@ const struct config_row config_table[] = {
 		FIELD(log_format),
 		.help = "form of the log lines"},
 
+	{.name = "DEX_SANDBOX",
+		.type = CONFIG_CHOICE,
+		.def = "auto",
+		.choices = "auto|on|off",
+		FIELD(sandbox),
+		.help = "the responder locks itself in with Landlock and seccomp: as far as the "
+			"kernel can, or not without both, or not at all"},
+
 	{.heading = "Server",
 		.name = "SERVER_PROTOCOL",
 		.type = CONFIG_CHOICE,

@@ -6,6 +6,7 @@
 #include "core/base/str.h"
 #include "core/config.h"
 #include "core/version.h"
+#include "fcgi/confine.h"
 #include "fcgi/health.h"
 #include "fcgi/serve_cgi.h"
 #include "fcgi/serve_fastcgi.h"
@@ -211,7 +212,8 @@ static int serve_cgi(void)
 		serve_cgi_refuse();
 		return EXIT_USAGE;
 	}
-	if (serve_cgi_init(&err) < 0 || app_open(&app, config, &backends, false, &err) < 0) {
+	if (serve_cgi_init(&err) < 0 || confine_enter(config, &backends, true, &err) < 0 ||
+		app_open(&app, config, &backends, false, &err) < 0) {
 		LOG(LOG_LEVEL_ERROR, "the service cannot be started", log_err(&err));
 		serve_cgi_refuse();
 		config_free(config);
@@ -245,7 +247,8 @@ static int serve_fastcgi(const struct options *o)
 
 	if (!config)
 		return refuse(NULL, NULL);
-	if (serve_fastcgi_init(&err) < 0 || app_open(&app, config, &backends, true, &err) < 0)
+	if (serve_fastcgi_init(&err) < 0 || confine_enter(config, &backends, false, &err) < 0 ||
+		app_open(&app, config, &backends, true, &err) < 0)
 		return refuse(&err, config);
 	rc = serve_fastcgi_run(&app, &err);
 	if (rc < 0)
