@@ -275,6 +275,10 @@ static void an_answer_has_length_and_security_headers(void **state)
 	assert_string_equal(http_memory_header(&m, "Content-Length"), "5");
 	assert_string_equal(http_memory_header(&m, "Content-Type"), "text/plain; charset=utf-8");
 	assert_string_equal(http_memory_header(&m, "X-Content-Type-Options"), "nosniff");
+	assert_string_equal(http_memory_header(&m, "Referrer-Policy"), "no-referrer");
+	assert_string_equal(http_memory_header(&m, "Content-Security-Policy"),
+		"default-src 'none'; frame-ancestors 'none'");
+	assert_null(http_memory_header(&m, "Strict-Transport-Security"));
 	assert_string_equal(http_memory_header(&m, "Cache-Control"), "no-store");
 	assert_string_equal(http_memory_body(&m), "hello");
 	assert_int_equal(m.writes, 1);
