@@ -12,6 +12,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Sanitizers write their findings where they like, and look at the process with ptrace. */
@@ -51,12 +52,12 @@ static void add_path(struct rules *r, const char *path, enum sandbox_access acce
 }
 
 /* What cannot be made is told by whoever needs it. */
-static void add_made(struct rules *r, const char *path, enum sandbox_access access)
+static void add_own_folder(struct rules *r, const char *path)
 {
 	if (!path || !*path)
 		return;
 	(void)fsio_mkdirs(path, false, NULL);
-	add_path(r, path, access);
+	add_path(r, path, SANDBOX_WRITE);
 }
 
 /* The folder of ${file}: it may be replaced, or has others beside it. */
@@ -93,11 +94,11 @@ static void add_system(struct rules *r)
 	add_path(r, getenv("SSL_CERT_DIR"), SANDBOX_READ);
 }
 
-static void add_own(struct rules *r, const struct config *c)
+static void add_folders(struct rules *r, const struct config *c)
 {
-	add_made(r, c->upload_folder, SANDBOX_WRITE);
-	add_made(r, c->reports_folder, SANDBOX_WRITE);
-	add_made(r, c->events_folder, SANDBOX_WRITE);
+	add_own_folder(r, c->upload_folder);
+	add_own_folder(r, c->reports_folder);
+	add_own_folder(r, c->events_folder);
 	add_folder_of(r, c->state_db, SANDBOX_WRITE, true);
 	add_folder_of(r, c->metrics_file, SANDBOX_WRITE, true);
 	/* A log is opened anew after it was renamed; what is no file stays what it is. */
@@ -108,6 +109,30 @@ static void add_own(struct rules *r, const struct config *c)
 	add_path(r, c->upload_config_path, SANDBOX_READ);
 	add_path(r, c->delivery_file, SANDBOX_READ);
 	add_folder_of(r, config_in_force(c, "DEX_CA_FILE"), SANDBOX_READ, false);
+}
+
+/*
+ * ${path} may be missing until it is first delivered to, or vanish and come back: what is allowed
+ * holds for a folder above it.
+ */
+static void add_target(struct rules *r, const char *path)
+{
+	struct stat st;
+	char *at = mem_strdup(path);
+	char *slash;
+
+	do {
+		slash = strrchr(at, '/');
+		if (!slash || slash == at)
+			break;
+		*slash = '\0';
+	} while (stat(at, &st) < 0);
+	/* Not the whole tree, unless it lies right there. */
+	if (slash && slash != at)
+		add_path(r, at, SANDBOX_LIST);
+	else
+		add_path(r, stat(path, &st) == 0 ? path : slash ? "/" : ".", SANDBOX_LIST);
+	free(at);
 }
 
 static bool names_file(const char *key)
@@ -150,7 +175,7 @@ static void add_stores(struct rules *r, const struct config *c, const struct app
 			if (names_file(t->options[k].key))
 				add_key_file(r, t->options[k].value);
 			else if (t->backend == b->blob[0] && str_eq(t->options[k].key, "path"))
-				add_made(r, t->options[k].value, SANDBOX_LIST);
+				add_target(r, t->options[k].value);
 		}
 	}
 }
@@ -180,7 +205,7 @@ int confine_enter(
 	struct routing *routing =
 		routing_load(c->delivery_file, backends->blob, config_lookup, (void *)c, NULL);
 	add_system(&rules);
-	add_own(&rules, c);
+	add_folders(&rules, c);
 	add_stores(&rules, c, backends, routing);
 	int rc = sandbox_enter(rules.items, rules.n, required, &state, err);
 	if (rc < 0)

@@ -9,7 +9,7 @@
  * settings. It writes in the folders of uploads, state, reports, events, metrics and the log; it
  * reads what it is configured by, keys and tokens of object stores, and what the system's libraries
  * need (resolver, certificates, time zones, modules that are loaded late). Delivery targets are
- * only looked at. Folders that are missing are made, as they could not be allowed later.
+ * only looked at, and made. Its own folders are made, as they could not be allowed later.
  *
  * Before the first thread. -1 + ${err}: DEX_SANDBOX=on, and the kernel cannot. ${cgi}: do not log
  * with each request what is in force.

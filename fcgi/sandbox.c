@@ -38,13 +38,17 @@
 
 static uint64_t rights_of(enum sandbox_access access, bool dir)
 {
-	uint64_t file = access == SANDBOX_LIST   ? 0
-			: access == SANDBOX_READ ? FILE_READ
-						 : FILE_READ | FILE_WRITE;
+	uint64_t possible = dir ? UINT64_MAX : FILE_READ | FILE_WRITE;
 
-	if (!dir)
-		return file;
-	return file | DIR_LIST | (access == SANDBOX_WRITE ? DIR_WRITE : 0);
+	switch (access) {
+	case SANDBOX_LIST:
+		return (DIR_LIST | LANDLOCK_ACCESS_FS_MAKE_DIR) & possible;
+	case SANDBOX_READ:
+		return (DIR_LIST | FILE_READ) & possible;
+	case SANDBOX_WRITE:
+		return (DIR_LIST | FILE_READ | FILE_WRITE | DIR_WRITE) & possible;
+	}
+	return 0;
 }
 
 /* What cannot be opened cannot be allowed either, and is told by whoever needs it. */

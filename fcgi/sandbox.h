@@ -15,8 +15,8 @@
 struct err;
 
 enum sandbox_access {
-	SANDBOX_LIST,  /* see the names in a folder */
-	SANDBOX_READ,  /* also read files */
+	SANDBOX_LIST,  /* see the names in folders, and make folders */
+	SANDBOX_READ,  /* see the names, read files */
 	SANDBOX_WRITE, /* also write, make, rename and remove files and folders */
 };
 struct sandbox_rule {

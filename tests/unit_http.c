@@ -20,7 +20,8 @@ static struct err err;
 
 static int setup(void **state)
 {
-	static const struct config config = {.cors_origins = "*", .tus_path = "/files/"};
+	static const struct config config = {
+		.cors_origins = "*", .tus_path = "/files/", .server_protocol = "http"};
 
 	(void)state;
 	app = (struct app){.config = &config};

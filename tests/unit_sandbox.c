@@ -116,6 +116,10 @@ static int list_read(const struct world *w)
 {
 	return open_it(at(w, "read"), O_RDONLY | O_DIRECTORY);
 }
+static int mkdir_list(const struct world *w)
+{
+	return result(mkdir(at(w, "list/sub"), 0700));
+}
 static int list_list(const struct world *w)
 {
 	return open_it(at(w, "list"), O_RDONLY | O_DIRECTORY);
@@ -201,7 +205,7 @@ static void files_within_are_reached(void **state)
 {
 	struct world *w = *state;
 	static attempt_fn *const fine[] = {write_own, truncate_own, rename_own, remove_own,
-		read_read, list_read, list_list, null_device, stat_other};
+		read_read, list_read, list_list, mkdir_list, null_device, stat_other};
 	if (w->landlock == 0)
 		skip();
 	for (size_t i = 0; i < sizeof(fine) / sizeof(fine[0]); i++)

@@ -193,7 +193,7 @@ def test_killed_at_every_crash_point(start, storage):
         return
     s.stop_responders()
     for point, of_storage in crash_points(storage).items():
-        once = f"{s.dir}/crashed-{point}"
+        once = f"{s.data}/crashed-{point}"  # where the sandbox lets it be made
         s.deaths_expected = True
         s.start_responders(DEX_CRASH_AT=point, DEX_CRASH_ONCE=once)
         s.await_service()
