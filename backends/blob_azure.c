@@ -134,6 +134,7 @@ static int connect_account(struct blob_azure_store *s, const struct given *g, st
 	const struct net_http_options http = {
 		.ca_file = get(g, "ca_file"),
 		.proxy = get(g, "proxy"),
+		.stall_ms = s->timeout_ms,
 	};
 	const struct azure_auth_options auth = {
 		.connection_string = get(g, "connection_string"),
@@ -307,7 +308,8 @@ ssize_t blob_azure_read(struct blob_azure_store *s, const char *key, const char 
 	uint64_t offset, void *data, size_t len, struct err *err)
 {
 	struct piece p = {.data = data, .len = len};
-	int64_t deadline = clock_mono_ms() + s->timeout_ms;
+	/* A slow source counts as long as it moves: down to a byte a millisecond. */
+	int64_t deadline = clock_mono_ms() + s->timeout_ms + (int64_t)len;
 	int rc = 0;
 
 	for (int i = 0; rc == 0 && i < BLOB_AZURE_TRIES; i++)

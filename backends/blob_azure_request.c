@@ -13,6 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+/*
+ * A body may take this much longer than the timeout, on a line that is slow but moves: 1 ms for
+ * each of these bytes. One that does not move ends by the timeout.
+ */
+#define SLOWEST_BYTES_PER_MS 8
 #define URL_MAX ((size_t)16 << 10)
 #define MESSAGE_MAX 160 /* bytes of the service's own words that go into an error */
 
@@ -137,6 +142,7 @@ static int make_container(struct blob_azure_store *s, struct err *err)
 
 int blob_azure_call_write(struct blob_azure_call *c, struct err *err)
 {
+	c->r.deadline_ms += (int64_t)(c->r.body_len / SLOWEST_BYTES_PER_MS);
 	if (blob_azure_call_send(c, err) < 0)
 		return -1;
 	if (!c->s->create || !str_eq(c->code, "ContainerNotFound"))

@@ -29,6 +29,9 @@
 
 #define FILE_MODE 0640
 #define PUSH_BYTES ((uint64_t)8 << 20)
+/* What comes in larger pieces is written in slices: for those the kernel takes large pages, which
+ * are dearer to get. */
+#define SLICE ((size_t)1 << 20)
 #define TMP_PREFIX ".dex-"
 #define TMP_SUFFIX ".part"
 #define TMP_RANDOM 16 /* bytes, written as hex */
@@ -307,8 +310,18 @@ static int file_append(struct blob_writer *base, const void *data, size_t len, s
 	struct file_writer *w = (struct file_writer *)base;
 	if (writer_open(w, err) < 0)
 		return -1;
-	if (fsio_pwrite_all(w->fd, data, len, base->offset, err) == 0) {
-		base->offset += len;
+	const char *from = data;
+	int rc = 0;
+	while (rc == 0 && len > 0) {
+		size_t n = len < SLICE ? len : SLICE;
+		rc = fsio_pwrite_all(w->fd, from, n, base->offset, err);
+		if (rc == 0) {
+			base->offset += n;
+			from += n;
+			len -= n;
+		}
+	}
+	if (rc == 0) {
 		push(w);
 		return 0;
 	}

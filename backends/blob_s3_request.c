@@ -12,8 +12,11 @@
 
 #define QUERY_MAX 16384
 #define PATH_MAX_BYTES 16384
-/* A body may take this much longer than the timeout: 1 ms for each of these bytes. */
-#define SLOWEST_BYTES_PER_MS 1024
+/*
+ * A body may take this much longer than the timeout, on a line that is slow but moves: 1 ms for
+ * each of these bytes. One that does not move ends by the timeout.
+ */
+#define SLOWEST_BYTES_PER_MS 8
 /* Signatures are refused when the clocks differ by fifteen minutes; a HEAD cannot tell us so. */
 #define SKEW_NOTICED_US (INT64_C(240) * CLOCK_US_PER_S)
 

@@ -21,10 +21,11 @@ sys.path.insert(0, HERE)
 import big  # noqa: E402
 import many  # noqa: E402
 import measure  # noqa: E402
+import objects  # noqa: E402
 import small  # noqa: E402
 import stalled  # noqa: E402
 
-PARTS = {"a": big, "b": small, "c": stalled, "d": many}
+PARTS = {"a": big, "b": small, "c": stalled, "d": many, "e": objects}
 
 
 class Table:
@@ -65,10 +66,15 @@ class Options:
         self.only = os.environ.get("BENCH_ONLY", "").replace(" ", "") or ",".join(PARTS)
         self.parts = self.only.split(",")
         self.rounds = int(os.environ.get("BENCH_ROUNDS", "3"))
+        self.rounds_wanted = "BENCH_ROUNDS" in os.environ
+        self.store_size = measure.size(os.environ.get("BENCH_STORE_SIZE", "1GiB"))
         self.load = measure.Load(os.environ["DEX_BIN"])
         unknown = set(self.parts) - set(PARTS)
-        if unknown or self.rounds < 1:
-            sys.exit(f"bench: BENCH_ONLY takes {','.join(PARTS)}; BENCH_ROUNDS a number from 1")
+        if unknown or self.rounds < 1 or self.store_size < 1:
+            sys.exit(
+                f"bench: BENCH_ONLY takes {','.join(PARTS)}; BENCH_ROUNDS a number from 1; "
+                "BENCH_STORE_SIZE a size such as 1GiB"
+            )
 
 
 def machine():

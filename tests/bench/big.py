@@ -23,12 +23,13 @@ RATIO_AIM = 0.6
 CPU_AIM = 0.75
 
 
-def make_file(path):
-    """1 GiB that no layer can guess; the same megabytes in another order each time would do as well."""
+def make_file(path, size=measure.GIB):
+    """Bytes that no layer can guess; the same megabytes in another order each time would do as well."""
     blocks = [os.urandom(1 << 20) for _ in range(16)]
     with open(path, "wb") as f:
-        for i in range(measure.GIB >> 20):
+        for i in range(size >> 20):
             f.write(blocks[(i * 7 + i // 16) % 16])
+        f.write(blocks[0][: size & 0xFFFFF])
 
 
 def checksums(path, load):
@@ -39,12 +40,13 @@ def checksums(path, load):
 
 def send(addr, method, path, headers, source):
     """One request whose body is the file; seconds until its answer."""
+    size = os.path.getsize(source)
     with http.Conn(addr, None) as c, open(source, "rb") as f:
         start = time.perf_counter()
-        c.head(method, path, {**headers, "Content-Length": str(measure.GIB)})
+        c.head(method, path, {**headers, "Content-Length": str(size)})
         at = 0
-        while at < measure.GIB:
-            at += os.sendfile(c.sock.fileno(), f.fileno(), at, measure.GIB - at)
+        while at < size:
+            at += os.sendfile(c.sock.fileno(), f.fileno(), at, size - at)
         r = c.response(method)
         seconds = time.perf_counter() - start
     assert r.status in (201, 204), r

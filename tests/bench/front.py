@@ -9,10 +9,10 @@ import measure
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 
-from lib import http, manifests, proc, servers  # noqa: E402
+from lib import http, manifests, proc, servers, services, stores  # noqa: E402
 from lib.stack import Stack  # noqa: E402
 
-__all__ = ["Front", "METADATA", "http", "proc", "servers"]
+__all__ = ["Front", "METADATA", "http", "proc", "servers", "services", "stores"]
 
 METADATA = manifests.encode(manifests.manifest())
 
@@ -45,12 +45,14 @@ PEERS = """
 
 
 class Front(Stack):
-    def __init__(self, durability, **settings):
+    def __init__(self, durability, storage="file", config=None, **settings):
         base = tempfile.gettempdir()
         tempfile.tempdir = measure.quick_directory(base)
         try:
             super().__init__(
-                settings={"LOGGER_DEBUG_ON": "false", "DEX_DURABILITY": durability, **settings}
+                settings={"LOGGER_DEBUG_ON": "false", "DEX_DURABILITY": durability, **settings},
+                storage=storage,
+                config=config,
             )
         finally:
             tempfile.tempdir = base

@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import statistics
 import subprocess
 import tempfile
@@ -33,6 +34,21 @@ def pss(pid):
             if line.startswith("Pss:"):
                 return int(line.split()[1])
     raise ValueError(f"no Pss of process {pid}")
+
+
+def forget_peak(pid):
+    """The most memory that the process ever had is what it has now."""
+    with open(f"/proc/{pid}/clear_refs", "w") as f:
+        f.write("5")
+
+
+def peak(pid):
+    """The most resident memory that the process had since forget_peak(), in KiB."""
+    with open(f"/proc/{pid}/status") as f:
+        for line in f:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1])
+    raise ValueError(f"no VmHWM of process {pid}")
 
 
 def threads(pid):
@@ -71,6 +87,14 @@ def quick_directory(base):
         if found[-1][0] < QUICK_S:
             break
     return min(found)[1]
+
+
+def size(text):
+    """Bytes of a text such as 1GiB, 200MiB or 5000; 0 where it is not one."""
+    found = re.fullmatch(r"(\d+)([KMG]iB)?", text)
+    if not found:
+        return 0
+    return int(found[1]) << {None: 0, "KiB": 10, "MiB": 20, "GiB": 30}[found[2]]
 
 
 def median(values):
@@ -113,6 +137,17 @@ class Load:
         if result["failures"] or not result["uploads"]:
             raise RuntimeError(f"port {port}: {r.stdout}{r.stderr}")
         result["rate"] = result["uploads"] / result["seconds"]
+        return result
+
+    def run(self, argv, env, cwd):
+        """A program from start to end: seconds, cpu_s, peak_kib."""
+        r = subprocess.run(
+            [self.program, "run", *argv], env=env, cwd=cwd, check=True, capture_output=True,
+            text=True, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        result = json.loads(r.stdout)
+        if result["status"]:
+            raise RuntimeError(f"{argv} ended with status {result['status']}:\n{r.stderr[-4000:]}")
         return result
 
     def crc32c(self, path):

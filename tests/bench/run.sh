@@ -1,11 +1,23 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The benchmarks: DEX Upload beside nginx's own PUT and beside @tus/server, in one run on this machine.
+# The benchmarks: DEX Upload beside nginx's own PUT, @tus/server and rclone, in one run on this machine.
 #
 #   DEX_BIN (build/release)   where the two programs and bench/load are
-#   BENCH_ONLY (a,b,c,d)      a: 1 GiB in one PATCH   b: uploads of 10 KiB   c: 1,000 stalled senders
-#                             d: a million finished uploads
-#   BENCH_ROUNDS (3)          how often a and b are repeated, in shuffled order
+#   BENCH_ONLY (a,b,c,d,e)    a: 1 GiB in one PATCH   b: uploads of 10 KiB   c: 1,000 stalled senders
+#                             d: a million finished uploads   e: object stores
+#   BENCH_ROUNDS (3)          how often a, b and e are repeated, in shuffled order; where it is not set
+#                             and one round of e takes more than a minute, e is done only once
+#   BENCH_STORE_SIZE (1GiB)   size of the file of e, also in KiB, MiB or plain bytes
+#
+# e is an upload into S3 and deliveries from S3 to S3 (copied by the service itself; streamed, to the
+# same service under another name), from S3 to a file and from a file to S3, each beside rclone with
+# the same work. rclone has the sizes and numbers of parts that are our default (8 MiB, 3 at once),
+# one file at a time, and otherwise its own defaults: checksums, one request for all of a file below
+# 200 MiB. The service is OpenStack Swift in one Python process on the loopback. Often it is what one
+# waits for; then the ratio is near 1 and processor time tells more. A line shows throughput, the most
+# resident memory of the process and its processor time; for an upload, memory of the responder and
+# processor time of nginx and responder. We sync what we deliver to a file, rclone does not: one more
+# line compares with rclone and a sync after it.
 #
 # Prints one line per figure and writes everything measured to build/bench.json. Needs about 8 GiB of
 # disk below TMPDIR (or build/); all of it is removed at the end.
@@ -21,8 +33,13 @@ for program in dex-upload dex-deliver bench/load; do
 	}
 done
 
+parts=,${BENCH_ONLY:-a,b,c,d,e},
+case $parts in
+*,e,*) deploy/install-packages.sh bench ;;
+esac
+
 peer=build/bench/peer
-case ,${BENCH_ONLY:-b}, in
+case $parts in
 *,b,*)
 	mkdir -p $peer
 	if ! cmp -s tests/bench/package-lock.json $peer/installed; then

@@ -55,8 +55,7 @@ def test_disk_full(start):
                     "LOCAL_EVENTS_FOLDER": f"{state}/events",
                 }
             )
-            s.data = disk
-            s.reports_dir, s.events_dir = f"{state}/reports", f"{state}/events"
+            s.keeps_at(disk, state)
             data = payload(6 << 20)
             path = s.tus.new(len(data))
             expect(s.tus.patch(path, 0, data[: 1 << 20]), 204)
@@ -83,8 +82,7 @@ def test_disk_full_under_everything(start):
     """State, reports and data on one full disk: errors, no crash, and it goes on with room."""
     with small_disk("32m") as disk:
         s = start(settings={"LOCAL_FOLDER_UPLOADS_TUS": disk})
-        s.data = disk
-        s.reports_dir, s.events_dir = f"{disk}/reports", f"{disk}/events"
+        s.keeps_at(disk)
         data = payload(1 << 20)
         path = s.tus.new(len(data))
         expect(s.tus.patch(path, 0, data[:1000]), 204)

@@ -219,6 +219,22 @@ def test_failing_deliveries_from_azure(start):
     deliver_with_failures(start, "azure")
 
 
+def test_a_slow_source(start):
+    """A kilobyte a second is slow, but it moves: no time limit of a call ends it."""
+    for storage in STORES:
+        with proxy(store_of(storage)[0]) as slow:
+            settings = {"DEX_STORE_TIMEOUT": "2s"}
+            s = start(storage=store_of(storage)[1](addr=slow.addr), settings=settings)
+            data = payload(6000)
+            path = s.tus.upload(data)
+            slow.set({"kinds": ["throttle"], "rate": 1, "bytes_per_s": 1000, "match": "GET"})
+            began = time.monotonic()
+            s.deliver_all()
+            assert time.monotonic() - began > 3, "the source was not slow"
+            assert the_delivery(s, path)["status"] == "SUCCESS"
+            assert list(s.delivered("edav").values()) == [data]
+
+
 def refused_delivery(start, make, settings=None):
     """A target that cannot be delivered to; the issue."""
     quick = {"DEX_STORE_TIMEOUT": "3s", "EVENT_MAX_RETRY_COUNT": "0", "DEX_RETRY_DELAY": "10ms"}

@@ -108,6 +108,16 @@ class Answer(Head):
         return "\r\n".join([*kept, f"Content-Length: {length}", "", ""]).encode("latin-1")
 
 
+async def trickle(writer, data, speed):
+    """Pass bytes on, at ${speed} bytes a second where it is not None, in ten pieces a second."""
+    step = max(1, speed // 10) if speed else max(1, len(data))
+    for at in range(0, len(data), step):
+        writer.write(data[at : at + step])
+        await writer.drain()
+        if speed:
+            await asyncio.sleep(step / speed)
+
+
 class Rule:
     def __init__(self, kinds, rate=1.0, match="", count=None, delay_ms=1000, bytes_per_s=100000):
         unknown = set(kinds) - set(KINDS)
@@ -287,10 +297,7 @@ class Connection:
             if kind == "reset-request" and sent > half:
                 self.up_writer.write(raw[: len(raw) // 2])
                 raise Reset
-            self.up_writer.write(raw)
-            await self.up_writer.drain()
-            if speed:
-                await asyncio.sleep(len(raw) / speed)
+            await trickle(self.up_writer, raw, speed)
         if kind == "reset-request":
             raise Reset
 
@@ -322,10 +329,7 @@ class Connection:
         self.writer.write(head.raw)
         if body:
             async for raw, _ in pieces(self.up_reader, head, until_end=True):
-                self.writer.write(raw)
-                await self.writer.drain()
-                if speed:
-                    await asyncio.sleep(len(raw) / speed)
+                await trickle(self.writer, raw, speed)
         await self.writer.drain()
         framed = not body or head.chunked or "content-length" in head.fields
         return framed and head.keeps_open() and request.keeps_open()

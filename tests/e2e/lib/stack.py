@@ -268,6 +268,11 @@ class Stack:
         except FileNotFoundError:
             return []
 
+    def keeps_at(self, data, beside=None):
+        """Where the folders are that the settings put elsewhere: data, and reports and events."""
+        self.data, self.store = data, stores.FileStorage(data)
+        self.reports_dir, self.events_dir = f"{beside or data}/reports", f"{beside or data}/events"
+
     def stored(self, path_or_id):
         """Bytes of the upload in storage, b"" when there are none. An object store has none before
         the upload is finished."""
