@@ -20,8 +20,11 @@ static struct err err;
 
 static int setup(void **state)
 {
-	static const struct config config = {
-		.cors_origins = "*", .tus_path = "/files/", .server_protocol = "http"};
+	static const struct config config = {.cors_origins = "*",
+		.tus_path = "/files/",
+		.server_protocol = "http",
+		.server_hostname = "h",
+		.server_port = 80};
 
 	(void)state;
 	app = (struct app){.config = &config};

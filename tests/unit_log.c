@@ -87,6 +87,27 @@ static void values_cannot_forge_a_line_or_a_field(void **state)
 		    "e=\"\\t\\r\\x1b\\x7f\" f=\"\\xff\xc3\xa4\\xc2\\x9b\" g=\"a=b\"\n");
 }
 
+/* What ends a line, or turns text around, for some viewers only; its neighbours are shown. */
+static void characters_that_mislead_are_escaped(void **state)
+{
+	static const char odd[] = "\xe2\x80\xa7\xe2\x80\xa8\xe2\x80\xae\xe2\x80\xaf"
+				  "\xe2\x81\xa5\xe2\x81\xa6\xe2\x81\xa9\xe2\x81\xaa";
+	(void)state;
+	open_log(LOG_LEVEL_INFO, LOG_LOGFMT);
+	LOG(LOG_LEVEL_WARN, "m", log_str("a", odd));
+	expect_line("level=warn msg=\"m\" a=\"\xe2\x80\xa7\\xe2\\x80\\xa8\\xe2\\x80\\xae"
+		    "\xe2\x80\xaf\xe2\x81\xa5\\xe2\\x81\\xa6\\xe2\\x81\\xa9\xe2\x81\xaa\"\n");
+	open_log(LOG_LEVEL_INFO, LOG_JSON);
+	LOG(LOG_LEVEL_WARN, "m", log_str("a", odd));
+	const char *line = strchr(read_log(), '{');
+	assert_non_null(line);
+	assert_non_null(strstr(line, "\\u2028\\u202e\xe2\x80\xaf\xe2\x81\xa5\\u2066\\u2069"));
+	struct err err = {0};
+	json_t *value = json_parse(line, strlen(line), &err);
+	assert_string_equal(json_get_str(value, "a"), odd);
+	json_decref(value);
+}
+
 static void json_lines_are_json(void **state)
 {
 	(void)state;
@@ -241,6 +262,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		LOG_TEST(a_line_carries_its_fields_in_order),
 		LOG_TEST(values_cannot_forge_a_line_or_a_field),
+		LOG_TEST(characters_that_mislead_are_escaped),
 		LOG_TEST(json_lines_are_json),
 		LOG_TEST(an_error_shows_code_and_text),
 		LOG_TEST(lower_levels_are_left_out),

@@ -124,6 +124,20 @@ static void put_str(struct line *l, const char *s)
 }
 
 /*
+ * Characters of ${n} bytes that a viewer may take for the end of a line (U+2028, U+2029) or for an
+ * order to show text backwards (U+200E, U+200F, U+202A … U+202E, U+2066 … U+2069).
+ */
+static bool misleads(const char *s, size_t n)
+{
+	if (n != 3 || (unsigned char)s[0] != 0xe2)
+		return false;
+	unsigned char b = (unsigned char)s[1];
+	unsigned char c = (unsigned char)s[2];
+	return (b == 0x80 && (c == 0x8e || c == 0x8f || (c >= 0xa8 && c <= 0xae))) ||
+	       (b == 0x81 && c >= 0xa6 && c <= 0xa9);
+}
+
+/*
  * The printable form of the character at ${s}: itself, or an escape in ${out}. Returns how many
  * bytes of ${s} it stands for. C1 controls count as controls: some terminals obey them.
  */
@@ -142,6 +156,13 @@ static size_t escape(const char *s, size_t len, bool json, char out[16])
 		snprintf(out, 16, "\\u%04x", (unsigned int)(unsigned char)s[1]);
 	else if (c1)
 		snprintf(out, 16, "\\xc2\\x%02x", (unsigned int)(unsigned char)s[1]);
+	else if (misleads(s, n) && json)
+		snprintf(out, 16, "\\u20%02x",
+			((unsigned int)(unsigned char)s[1] - 0x80) * 64 +
+				((unsigned char)s[2] - 0x80U));
+	else if (misleads(s, n))
+		snprintf(out, 16, "\\xe2\\x%02x\\x%02x", (unsigned int)(unsigned char)s[1],
+			(unsigned int)(unsigned char)s[2]);
 	else if (c < 0x20 || c == 0x7f || n == 0)
 		snprintf(out, 16, json ? "\\u%04x" : "\\x%02x", (unsigned int)c);
 	else
