@@ -24,8 +24,9 @@ import measure  # noqa: E402
 import objects  # noqa: E402
 import small  # noqa: E402
 import stalled  # noqa: E402
+import tokens  # noqa: E402
 
-PARTS = {"a": big, "b": small, "c": stalled, "d": many, "e": objects}
+PARTS = {"a": big, "b": small, "c": stalled, "d": many, "e": objects, "g": tokens}
 
 
 class Table:

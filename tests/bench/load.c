@@ -23,9 +23,11 @@
 /*
  * The client side of the benchmarks, where Python would be slower than what it measures.
  *
- *   load uploads PORT PATH CONNECTIONS MILLISECONDS SIZE METADATA
+ *   load uploads PORT PATH CONNECTIONS MILLISECONDS SIZE METADATA [TOKEN]
  *       POST + PATCH of SIZE bytes again and again on so many kept connections to 127.0.0.1; one
  *       JSON object with counts, times and the processor time of this client
+ *   load heads PORT PATH CONNECTIONS MILLISECONDS [TOKEN]
+ *       the same with a HEAD of PATH again and again
  *   load crc32c FILE
  *       its sum in hexadecimal digits
  *   load run PROGRAM ARGUMENT...
@@ -40,7 +42,8 @@
 struct plan { /* the same for all connections */
 	struct sockaddr_in addr;
 	const char *path;
-	const char *metadata;
+	const char *metadata; /* NULL: HEAD of the path instead */
+	const char *token;    /* header line of a bearer token, or "" */
 	const char *body;
 	size_t size;
 	int64_t end_us;
@@ -217,8 +220,8 @@ static int upload(struct client *c)
 	char head[HEAD_MAX], path[512];
 	int n = snprintf(head, sizeof(head),
 		"POST %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nTus-Resumable: 1.0.0\r\n"
-		"Upload-Length: %zu\r\nUpload-Metadata: %s\r\nContent-Length: 0\r\n\r\n",
-		p->path, (unsigned)ntohs(p->addr.sin_port), p->size, p->metadata);
+		"Upload-Length: %zu\r\nUpload-Metadata: %s\r\n%sContent-Length: 0\r\n\r\n",
+		p->path, (unsigned)ntohs(p->addr.sin_port), p->size, p->metadata, p->token);
 
 	if (request(c, head, n, 0, 201) < 0 || location(c, path, sizeof(path)) < 0)
 		return -1;
@@ -226,9 +229,23 @@ static int upload(struct client *c)
 	n = snprintf(head, sizeof(head),
 		"PATCH %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nTus-Resumable: 1.0.0\r\n"
 		"Content-Type: application/offset+octet-stream\r\nUpload-Offset: 0\r\n"
-		"Content-Length: %zu\r\n\r\n",
-		path, (unsigned)ntohs(p->addr.sin_port), p->size);
+		"%sContent-Length: %zu\r\n\r\n",
+		path, (unsigned)ntohs(p->addr.sin_port), p->token, p->size);
 	if (request(c, head, n, p->size, 204) < 0)
+		return -1;
+	close_if_told(c);
+	return 0;
+}
+
+static int look(struct client *c)
+{
+	const struct plan *p = c->plan;
+	char head[HEAD_MAX];
+	int n = snprintf(head, sizeof(head),
+		"HEAD %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nTus-Resumable: 1.0.0\r\n%s\r\n", p->path,
+		(unsigned)ntohs(p->addr.sin_port), p->token);
+
+	if (request(c, head, n, 0, 200) < 0)
 		return -1;
 	close_if_told(c);
 	return 0;
@@ -254,7 +271,7 @@ static void *run(void *arg)
 		int64_t start = now_us();
 		if (start >= c->plan->end_us)
 			break;
-		if (upload(c) == 0)
+		if ((c->plan->metadata ? upload(c) : look(c)) == 0)
 			add_sample(c, now_us() - start);
 	}
 	if (c->fd >= 0)
@@ -312,12 +329,15 @@ static void print(const struct client *clients, size_t n, int64_t elapsed_us)
 	free(all);
 }
 
-static int uploads(char **arg)
+/* ${size}, ${metadata}: NULL for HEAD; ${token}: NULL for none. */
+static int load(char **arg, const char *size, const char *metadata, const char *token)
 {
+	char line[HEAD_MAX / 2] = "";
 	struct plan plan = {
 		.addr = {.sin_family = AF_INET},
 		.path = arg[1],
-		.metadata = arg[5],
+		.metadata = metadata,
+		.token = line,
 	};
 	size_t n = strtoul(arg[2], NULL, 10);
 	int64_t start = now_us();
@@ -325,7 +345,10 @@ static int uploads(char **arg)
 	plan.addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	plan.addr.sin_port = htons((uint16_t)strtoul(arg[0], NULL, 10));
 	plan.end_us = start + strtol(arg[3], NULL, 10) * 1000;
-	plan.size = strtoul(arg[4], NULL, 10);
+	plan.size = size ? strtoul(size, NULL, 10) : 0;
+	if (token && snprintf(line, sizeof(line), "Authorization: Bearer %s\r\n", token) >=
+			     (int)sizeof(line))
+		die("the token is too long");
 	char *body = mem_zalloc(plan.size + 1);
 	memset(body, 'x', plan.size);
 	plan.body = body;
@@ -393,14 +416,17 @@ static int run_program(char **argv)
 
 int main(int argc, char **argv)
 {
-	if (argc == 8 && strcmp(argv[1], "uploads") == 0)
-		return uploads(argv + 2);
+	if ((argc == 8 || argc == 9) && strcmp(argv[1], "uploads") == 0)
+		return load(argv + 2, argv[6], argv[7], argv[8]);
+	if ((argc == 6 || argc == 7) && strcmp(argv[1], "heads") == 0)
+		return load(argv + 2, NULL, NULL, argv[6]);
 	if (argc == 3 && strcmp(argv[1], "crc32c") == 0)
 		return crc32c(argv[2]);
 	if (argc >= 3 && strcmp(argv[1], "run") == 0)
 		return run_program(argv + 2);
 	(void)fprintf(stderr,
-		"usage: load uploads PORT PATH CONNECTIONS MILLISECONDS SIZE METADATA\n"
+		"usage: load uploads PORT PATH CONNECTIONS MILLISECONDS SIZE METADATA [TOKEN]\n"
+		"       load heads PORT PATH CONNECTIONS MILLISECONDS [TOKEN]\n"
 		"       load crc32c FILE\n"
 		"       load run PROGRAM ARGUMENT...\n");
 	return 2;

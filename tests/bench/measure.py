@@ -130,8 +130,17 @@ class Load:
     def __init__(self, directory):
         self.program = f"{directory}/bench/load"
 
-    def uploads(self, port, metadata, connections, seconds, size=10240, path="/files"):
-        argv = [self.program, "uploads", port, path, connections, int(seconds * 1000), size, metadata]
+    def uploads(
+        self, port, metadata, connections, seconds, size=10240, path="/files", token=None
+    ):  # fmt: skip
+        argv = ["uploads", port, path, connections, int(seconds * 1000), size, metadata]
+        return self._requests(port, argv, token)
+
+    def heads(self, port, path, connections, seconds, token=None):
+        return self._requests(port, ["heads", port, path, connections, int(seconds * 1000)], token)
+
+    def _requests(self, port, argv, token):
+        argv = [self.program, *argv, *([token] if token else [])]
         r = subprocess.run([str(x) for x in argv], check=True, capture_output=True, text=True)
         result = json.loads(r.stdout)
         if result["failures"] or not result["uploads"]:

@@ -3,8 +3,9 @@
 # The benchmarks: DEX Upload beside nginx's own PUT, @tus/server and rclone, in one run on this machine.
 #
 #   DEX_BIN (build/release)   where the two programs and bench/load are
-#   BENCH_ONLY (a,b,c,d,e)    a: 1 GiB in one PATCH   b: uploads of 10 KiB   c: 1,000 stalled senders
+#   BENCH_ONLY (a,b,c,d,e,g)   a: 1 GiB in one PATCH   b: uploads of 10 KiB   c: 1,000 stalled senders
 #                             d: a million finished uploads   e: object stores
+#                             g: requests with a bearer token beside the same without
 #   BENCH_ROUNDS (3)          how often a, b and e are repeated, in shuffled order; where it is not set
 #                             and one round of e takes more than a minute, e is done only once
 #   BENCH_STORE_SIZE (1GiB)   size of the file of e, also in KiB, MiB or plain bytes
@@ -33,7 +34,7 @@ for program in dex-upload dex-deliver bench/load; do
 	}
 done
 
-parts=,${BENCH_ONLY:-a,b,c,d,e},
+parts=,${BENCH_ONLY:-a,b,c,d,e,g},
 case $parts in
 *,e,*) deploy/install-packages.sh bench ;;
 esac

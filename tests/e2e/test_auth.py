@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bearer tokens: who is let in where, whose uploads are whose, an issuer that rotates keys or is down."""
 
+import base64
 import json
+import os
 import sqlite3
 import time
 
@@ -400,6 +402,23 @@ def test_keys_are_fetched_once_and_rotation_is_noticed(start):
         lambda: all(s.tus.head(f"/files/{UNKNOWN_ID}", old).status == 401 for _ in range(8)),
         "no process takes the old key any more", 15, 0.2,
     )  # fmt: skip
+    i.close()
+
+
+def test_made_up_kids_make_nobody_fetch(start):
+    """DEX_TEST_KIDS: how many (300; 10,000 takes minutes)."""
+    i = new_issuer()
+    s = start(settings=i.settings(), responders=2)
+    expect(s.tus.head(f"/files/{UNKNOWN_ID}", auth(i.token("alice", "ES256"))), 404)
+    _, claims, sig = i.sign(i.claims(exp=int(time.time()) + 36000)).split(".")
+    statuses = {}
+    for n in range(int(os.environ.get("DEX_TEST_KIDS", "300"))):
+        header = json.dumps({"alg": "RS256", "typ": "at+jwt", "kid": f"{os.urandom(8).hex()}-{n}"})
+        head = base64.urlsafe_b64encode(header.encode()).decode().rstrip("=")
+        r = s.tus.head(f"/files/{UNKNOWN_ID}", auth(f"{head}.{claims}.{sig}"))
+        statuses[r.status] = statuses.get(r.status, 0) + 1
+    assert set(statuses) == {401}, statuses
+    assert i.counts()["/jwks"] <= 2, i.counts()
     i.close()
 
 
