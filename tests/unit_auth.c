@@ -420,6 +420,29 @@ static void rotated_keys_are_found(void **state)
 	assert_int_equal(check_key(w, key_a), AUTH_INVALID);
 }
 
+static void a_token_seen_before_is_good_with_the_same_keys_only(void **state)
+{
+	struct world *w = *state;
+	char *token = token_of(w, key_a, "");
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(check(w, token), AUTH_OK);
+	/* Each change of it is another token, in the signature as in the claims. */
+	size_t len = strlen(token);
+	for (size_t i = 2; i < len; i += 7) {
+		char was = token[i];
+		token[i] = was == 'A' ? 'B' : 'A';
+		if (was != '.' && check(w, token) == AUTH_OK)
+			fail_msg("byte %zu was changed", i);
+		token[i] = was;
+	}
+	assert_int_equal(check(w, token), AUTH_OK);
+	ISSUER(w, .keys = {key_b}, .nkeys = 1);
+	state_kv_forget(w->state, "oauth/");
+	assert_int_equal(check_key(w, key_b), AUTH_OK);
+	assert_int_equal(check(w, token), AUTH_INVALID);
+	free(token);
+}
+
 static void keys_are_renewed_before_they_are_too_old(void **state)
 {
 	struct world *w = *state;
@@ -753,6 +776,7 @@ int main(void)
 		TEST(without_keys_the_issuer_is_asked_again_soon),
 		TEST(without_the_state_store_nothing_is_fetched),
 		TEST(rotated_keys_are_found),
+		TEST(a_token_seen_before_is_good_with_the_same_keys_only),
 		TEST(keys_are_renewed_before_they_are_too_old),
 		TEST(processes_that_start_together_fetch_once),
 		TEST(answers_that_are_none_of_the_issuer),

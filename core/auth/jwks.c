@@ -32,10 +32,18 @@ static const struct jwks_times usual = {
 	.fetch = 5000,
 };
 
+/*
+ * A client sends the same token again and again, and to check its signature costs more than all the
+ * rest. So each set of keys remembers the SHA-256 of tokens that it has found good; with the set
+ * they are forgotten. Claims are judged anew each time.
+ */
+#define SEEN 1024
+
 struct keys { /* shared by who verifies with them; freed by the last one */
 	unsigned users;
 	int64_t fetched_at; /* wall clock */
 	struct jwk_set set;
+	unsigned char seen[SEEN][DIGEST_SHA256_SIZE]; /* all zero: none; under the mutex */
 };
 
 struct jwks {
@@ -318,6 +326,26 @@ static void refresh(struct jwks *j, const struct keys *k)
 			log_int("age_s", age / CLOCK_US_PER_S), log_err(&err));
 }
 
+/* jwt_verify, from memory where the same token was good before. */
+static enum jwt_result verify(struct jwks *j, struct keys *k, const struct jwt *t)
+{
+	unsigned char sum[DIGEST_SHA256_SIZE];
+	digest_sha256(t->text, strlen(t->text), sum);
+	unsigned char *place = k->seen[(sum[0] * 256U + sum[1]) % SEEN];
+	pthread_mutex_lock(&j->mutex);
+	bool known = memcmp(place, sum, sizeof sum) == 0;
+	pthread_mutex_unlock(&j->mutex);
+	if (known)
+		return JWT_GOOD;
+	enum jwt_result found = jwt_verify(t, &k->set);
+	if (found == JWT_GOOD) {
+		pthread_mutex_lock(&j->mutex);
+		memcpy(place, sum, sizeof sum);
+		pthread_mutex_unlock(&j->mutex);
+	}
+	return found;
+}
+
 enum jwks_result jwks_verify(struct jwks *j, const struct jwt *t, struct err *err)
 {
 	enum jwt_result found = JWT_NO_KEY;
@@ -325,7 +353,7 @@ enum jwks_result jwks_verify(struct jwks *j, const struct jwt *t, struct err *er
 	struct keys *k = take(j, false);
 	bool have_keys = k != NULL;
 	if (k) {
-		found = jwt_verify(t, &k->set);
+		found = verify(j, k, t);
 		/* Not for a token that anybody may have made up. */
 		if (found == JWT_GOOD)
 			refresh(j, k);
@@ -335,7 +363,7 @@ enum jwks_result jwks_verify(struct jwks *j, const struct jwt *t, struct err *er
 		fetched = fetch_shared(j, have_keys, true, j->times.fetch, err);
 		k = take(j, true);
 		if (k)
-			found = jwt_verify(t, &k->set);
+			found = verify(j, k, t);
 		let_go(j, k);
 	}
 	if (found == JWT_GOOD)
