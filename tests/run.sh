@@ -154,8 +154,9 @@ check_suite() {
   done
 }
 
-# valgrind 3.19 knows neither openat2 nor limits of file sizes, which these two test.
-beyond_valgrind=' unit_fsio contract_blob_file '
+# valgrind 3.19 knows neither openat2 nor limits of file sizes, which the first two test, and cannot itself
+# live in a sandbox.
+beyond_valgrind=' unit_fsio contract_blob_file unit_sandbox '
 
 valgrind_suite() {
   local program
@@ -165,6 +166,12 @@ valgrind_suite() {
     run_one "valgrind $(basename "$program")" timeout 600 valgrind -q --error-exitcode=99 \
       --leak-check=full --errors-for-leak-kinds=definite --child-silent-after-fork=yes "$program"
   done
+}
+
+# A build with sanitizers does not confine itself: what the sandbox might be in the way of, without them.
+sandbox_suite() {
+  run_e2e 'responder within its sandbox' "$debug" test_sandbox test_hostile test_tus_core test_delivery \
+    test_object_stores 'test_auth.test_t'
 }
 
 # The responder under load, with its locks and its memory watched.
@@ -191,6 +198,8 @@ began=$SECONDS
 build asan tests-build
 if chosen valgrind; then
   build debug tests-build
+elif chosen e2e; then
+  build debug "$debug/dex-upload" "$debug/dex-deliver"
 fi
 if chosen tsan; then
   build tsan "$out/tsan/dex-upload" "$out/tsan/dex-deliver"
@@ -208,6 +217,7 @@ fi
 others=$!
 (
   chosen e2e && run_e2e 'end to end' "$asan"
+  chosen e2e && sandbox_suite
   chosen tsan && tsan_suite
 ) &
 scenarios=$!
