@@ -218,6 +218,35 @@ static void every_version_is_brought_up_to_date(void **state)
 	}
 }
 
+static int create_of(struct state *s, const char *owner, const struct upload_limits *limits)
+{
+	struct upload u = {.length = 1, .created_at = 1, .owner = (char *)owner};
+	random_uuid(u.id);
+	return state_upload_create(s, &u, limits, NULL, NULL);
+}
+
+/* Uploads of a file that was made before they were counted. */
+static void open_uploads_of_old_files_count(void **state)
+{
+	struct place *p = *state;
+	static const struct upload_limits of_owner = {.of_owner = 3};
+	static const struct upload_limits in_all = {.in_all = 5};
+	sqlite3 *db = open_other(p);
+	run(db, state_sqlite_sql_migrations[0]);
+	run(db, state_sqlite_sql_migrations[1]);
+	run(db, "INSERT INTO uploads(id, kind, status, length, offset, beyond, fence, created_at,"
+		" touched_at, completed_at, ended_at, removable, token, owner) VALUES"
+		" ('a',0,0,1,0,0,0,1,1,0,0,0,'','alice'), ('b',0,0,1,0,0,0,1,1,0,0,0,'','alice'),"
+		" ('c',0,1,1,0,0,0,1,1,0,0,0,'','alice'), ('d',0,0,1,0,0,0,1,1,0,0,0,'',NULL)");
+	sqlite3_close(db);
+	struct state *s = open_state(p);
+	assert_int_equal(create_of(s, "alice", &of_owner), 0);
+	assert_int_equal(create_of(s, "alice", &of_owner), -1);
+	assert_int_equal(create_of(s, NULL, &in_all), 0);
+	assert_int_equal(create_of(s, NULL, &in_all), -1);
+	state_close(s);
+}
+
 static void a_damaged_file_is_told(void **state)
 {
 	struct place *p = *state;
@@ -553,6 +582,7 @@ int main(void)
 		TEST(a_file_that_is_not_ours_is_left_alone),
 		TEST(a_newer_schema_is_refused),
 		TEST(every_version_is_brought_up_to_date),
+		TEST(open_uploads_of_old_files_count),
 		TEST(a_damaged_file_is_told),
 		TEST(a_place_that_cannot_be_is_told),
 		TEST(a_read_only_file_is_told),
