@@ -58,8 +58,16 @@ $(B)/%.o: %.c Makefile
 $(B)/core/version.o: CPPFLAGS += -DDEX_VERSION='"$(VERSION)"' -DDEX_GIT_SHA='"$(GIT_SHA)"'
 $(B)/core/version.o: VERSION $(wildcard .git/HEAD .git/logs/HEAD)
 
+# The templates of the upload page are part of the program.
+UI_PAGES := $(sort $(wildcard fcgi/ui/pages/*.html))
+$(B)/fcgi/ui/page_sources.c: fcgi/ui/embed.sh $(UI_PAGES)
+	@mkdir -p $(@D)
+	$(Q)fcgi/ui/embed.sh $(UI_PAGES) >$@
+$(B)/fcgi/ui/page_sources.o: $(B)/fcgi/ui/page_sources.c Makefile
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
 $(LIB): $(call obj,$(LIB_SRC))
-$(FCGI_LIB): $(call obj,$(filter-out fcgi/main.c,$(FCGI_SRC)))
+$(FCGI_LIB): $(call obj,$(filter-out fcgi/main.c,$(FCGI_SRC))) $(B)/fcgi/ui/page_sources.o
 $(TESTLIB): $(call obj,$(TESTLIB_SRC))
 $(LIB) $(FCGI_LIB) $(TESTLIB):
 	@mkdir -p $(@D)
@@ -90,6 +98,14 @@ $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(FCGI_LIB) $(LIB)
 .PHONY: tests-build
 tests-build: $(BINS) $(TESTS) $(FUZZERS)
 
+# Scripts and styles of the upload page: files of the web server. They need Node.js and npm once.
+UI := build/ui
+.PHONY: ui
+ui: $(UI)/ui.js ## build the scripts and styles of the upload page into build/ui
+$(UI)/ui.js: fcgi/ui/build.sh $(wildcard fcgi/ui/assets/*)
+	@echo '  UI   $(UI)'
+	$(Q)fcgi/ui/build.sh $(UI)
+
 .PHONY: packages
 packages: ## install the Debian packages that building and running need
 	@deploy/install-packages.sh build run
@@ -98,11 +114,13 @@ packages: ## install the Debian packages that building and running need
 run: ## build and serve on SERVER_PORT and UI_PORT, data below RUN_DIR; Ctrl-C ends it
 	@deploy/install-packages.sh build run
 	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory ui || echo 'make run: the API works, but no files can be sent from the page' >&2
 	@DEX_BIN='$(B)' SERVER_PORT='$(SERVER_PORT)' UI_PORT='$(UI_PORT)' RUN_DIR='$(RUN_DIR)' exec deploy/run.sh
 
 .PHONY: test
 test: ## install what tests need and run every test
 	@deploy/install-packages.sh build run test
+	@$(MAKE) --no-print-directory ui
 	@tests/run.sh
 
 .PHONY: bench
@@ -134,14 +152,16 @@ docs: all ## refresh what is made from the settings table: .env.example, README.
 
 SHARE := $(DESTDIR)$(PREFIX)/share/dex-upload
 .PHONY: install
-install: all ## install programs, configurations and documents (DESTDIR, PREFIX)
+install: all ui ## install programs, configurations and documents (DESTDIR, PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin $(SHARE)/upload-configs/v1 $(SHARE)/upload-configs/v2 \
-		$(SHARE)/nginx $(DESTDIR)$(PREFIX)/share/doc/dex-upload
+		$(SHARE)/nginx $(SHARE)/ui $(DESTDIR)$(PREFIX)/share/doc/dex-upload
 	install -m 755 $(BINS) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 upload-configs/v1/*.json $(SHARE)/upload-configs/v1
 	install -m 644 upload-configs/v2/*.json $(SHARE)/upload-configs/v2
 	install -m 644 deploy/delivery.yml .env.example $(SHARE)
 	install -m 644 deploy/nginx/* $(SHARE)/nginx
+	rm -f $(SHARE)/ui/*
+	install -m 644 $(UI)/* $(SHARE)/ui
 	install -m 644 README.md DESIGN.md CHANGELOG.md SECURITY.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/dex-upload
 
 .PHONY: clean

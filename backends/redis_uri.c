@@ -23,17 +23,6 @@ static int bad(struct err *err, const char *what)
 	return err_set(err, ERR_INVALID, "redis_uri_parse", "the Redis connection string %s", what);
 }
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* A new string from ${len} bytes with %XX replaced; NULL: malformed, or it would hold NUL. */
 static char *decode(const char *s, size_t len)
 {
@@ -42,8 +31,8 @@ static char *decode(const char *s, size_t len)
 	for (size_t i = 0; i < len; i++) {
 		int c = (unsigned char)s[i];
 		if (c == '%') {
-			int high = len - i > 2 ? hex_value(s[i + 1]) : -1;
-			int low = len - i > 2 ? hex_value(s[i + 2]) : -1;
+			int high = len - i > 2 ? str_hex_digit(s[i + 1]) : -1;
+			int low = len - i > 2 ? str_hex_digit(s[i + 2]) : -1;
 			c = high < 0 || low < 0 ? 0 : high * 16 + low;
 			i += 2;
 		}

@@ -59,7 +59,12 @@ struct config {
 	int64_t retry_delay_ms; /* DEX_RETRY_DELAY: first pause, doubled each time, with jitter */
 	int64_t delivery_lease_ms; /* DEX_DELIVERY_LEASE */
 	uint64_t listener_workers; /* LISTENER_WORKERS */
-	const char *csrf_token;    /* CSRF_TOKEN */
+
+	/* upload page */
+	const char *csrf_token;           /* CSRF_TOKEN */
+	const char *csrf_trusted_origins; /* CSRF_TRUSTED_ORIGINS: comma-separated */
+	const char *ui_api_protocol;      /* UI_SERVER_EXTERNAL_PROTOCOL */
+	const char *ui_api_host;          /* UI_SERVER_EXTERNAL_HOST, with its port */
 
 	/* authorization; "" for what is not given */
 	bool auth_enabled;                  /* OAUTH_AUTH_ENABLED */

@@ -26,8 +26,9 @@ enum config_type {
 	CONFIG_URL_PATH, /* "/files/"; the final slash is added when missing */
 	CONFIG_KEY,      /* relative path, no empty, "." or ".." segment */
 	CONFIG_HOST,     /* host name or address, no port */
-	CONFIG_SERVICE,  /* URL of a service: https, or http on this machine */
-	CONFIG_SCOPES,   /* OAuth scopes (RFC 6749 section 3.3), one space between them */
+	CONFIG_HOST_PORT,
+	CONFIG_SERVICE, /* URL of a service: https, or http on this machine */
+	CONFIG_SCOPES,  /* OAuth scopes (RFC 6749 section 3.3), one space between them */
 	/* lists: the field has no blanks and no repeats */
 	CONFIG_ORIGINS,  /* "*" alone, or scheme://host[:port] in lower case */
 	CONFIG_NETWORKS, /* addresses or CIDR */

@@ -189,15 +189,11 @@ static int parse_scopes(const struct config_row *row, const char *text, struct c
 	return some ? 0 : -1;
 }
 
-/* RFC 6454 section 6.2: scheme "://" host [ ":" port ], in lower case as browsers send it. */
-static bool origin_valid(char *s)
+/* host [ ":" port ] */
+static bool host_port_valid(const char *s)
 {
 	uint64_t port;
-	str_lower(s);
-	size_t scheme = strspn(s, LETTERS DIGITS "+-.");
-	if (scheme == 0 || !strchr(LETTERS, s[0]) || !str_starts(s + scheme, "://"))
-		return false;
-	char *host = mem_strdup(s + scheme + 3);
+	char *host = mem_strdup(s);
 	char *bracket = strchr(host, ']');
 	char *colon = strchr(bracket ? bracket : host, ':');
 	bool ok = true;
@@ -208,6 +204,21 @@ static bool origin_valid(char *s)
 	ok = ok && host[0] && host_valid(host);
 	free(host);
 	return ok;
+}
+
+static int parse_host_port(const struct config_row *row, const char *text, struct config_value *out)
+{
+	return host_port_valid(text) ? parse_text(row, text, out) : -1;
+}
+
+/* RFC 6454 section 6.2: scheme "://" host [ ":" port ], in lower case as browsers send it. */
+static bool origin_valid(char *s)
+{
+	str_lower(s);
+	size_t scheme = strspn(s, LETTERS DIGITS "+-.");
+	if (scheme == 0 || !strchr(LETTERS, s[0]) || !str_starts(s + scheme, "://"))
+		return false;
+	return host_port_valid(s + scheme + 3);
 }
 
 static bool network_valid(char *s)
@@ -308,6 +319,8 @@ static const struct {
 	[CONFIG_URL_PATH] = {parse_url_path, "a URL path such as /files/"},
 	[CONFIG_KEY] = {parse_key, "a relative path without empty, . or .. parts"},
 	[CONFIG_HOST] = {parse_host, "a host name or address without port"},
+	[CONFIG_HOST_PORT] = {parse_host_port,
+		"a host name or address, with a port if not the usual one"},
 	[CONFIG_SERVICE] = {parse_service, "an https URL, or an http one on this machine"},
 	[CONFIG_SCOPES] = {parse_scopes, "scopes separated by spaces"},
 	[CONFIG_ORIGINS] = {parse_origins,

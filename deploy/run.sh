@@ -5,6 +5,7 @@
 #
 #   SERVER_PORT (8080)  UI_PORT (8081)  LISTEN_ADDRESS (127.0.0.1; 0.0.0.0 = every interface)
 #   RUN_DIR (run)  RESPONDERS (1 process)  DEX_BIN (build/release): where the two programs are
+#   UI_ASSETS (build/ui): scripts and styles of the upload page
 # All other settings of the two programs are taken from the environment (dex-upload --help-config).
 set -u
 PATH=$PATH:/usr/sbin:/sbin
@@ -68,7 +69,7 @@ make_settings() {
 # The whole web-server side lives in one directory and is named relative to it: no path is too long for
 # a socket, spaces need no quoting, and workers of another user need no access to the directories above.
 make_nginx() {
-  local user_line='' owner api="http://${SERVER_HOSTNAME:-localhost}:$port"
+  local user_line='' owner
   web=$run/nginx
   mkdir -p "$web/tmp" "$web/html" "$run/log"
   if [ "$(id -u)" -eq 0 ]; then
@@ -87,9 +88,14 @@ make_nginx() {
     -e "s|@ERROR_LOG@|../log/nginx-error.log|" -e "s|@ACCESS_LOG@|off|" \
     -e "s|@LISTEN@|$listen|" -e "s|@PORT@|$port|" -e "s|@UI_PORT@|$ui_port|" \
     "$root/deploy/nginx/nginx.conf.in" >"$web/nginx.conf"
-  cp "$root/deploy/nginx/front-error.conf" "$web/"
-  sed -e "s|@API_URL@|$api|g" "$root/deploy/nginx/index.html.in" >"$web/html/index.html"
-  chmod 0644 "$web/html/index.html"
+  cp "$root/deploy/nginx/front-error.conf" "$root/deploy/nginx/fastcgi.conf" "$web/"
+  rm -rf "$web/html/assets"
+  if [ -d "$ui" ]; then
+    cp -R "$ui" "$web/html/assets"
+    chmod -R u=rwX,go=rX "$web/html/assets"
+  else
+    echo "make run: $ui is missing (make ui): files cannot be sent from the upload page" >&2
+  fi
 }
 
 # DIRECTORY LOG COMMAND...: in a process group of its own, so that Ctrl-C reaches this script alone, and
@@ -211,6 +217,7 @@ supervise() { # until a signal: start again what dies
 }
 
 bin=$(absolute "${DEX_BIN:-$root/build/release}")
+ui=$(absolute "${UI_ASSETS:-$root/build/ui}")
 unset DEX_BIN # the programs refuse variables with their prefix that they do not know
 run=$(absolute "${RUN_DIR:-run}")
 probe=$listen

@@ -239,25 +239,14 @@ bool http_is_https(struct http_request *r)
 
 /* --- query --- */
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* Percent-decode as HTML forms encode ('+' is a space); a malformed escape stands for itself. */
 static int decode(const char *s, size_t len, struct buf *out)
 {
 	for (size_t i = 0; i < len; i++) {
 		char c = s[i] == '+' ? ' ' : s[i];
-		if (c == '%' && i + 2 < len && hex_value(s[i + 1]) >= 0 &&
-			hex_value(s[i + 2]) >= 0) {
-			c = (char)(hex_value(s[i + 1]) * 16 + hex_value(s[i + 2]));
+		if (c == '%' && i + 2 < len && str_hex_digit(s[i + 1]) >= 0 &&
+			str_hex_digit(s[i + 2]) >= 0) {
+			c = (char)(str_hex_digit(s[i + 1]) * 16 + str_hex_digit(s[i + 2]));
 			i += 2;
 		}
 		if (buf_add_char(out, c) < 0)

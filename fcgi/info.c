@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "fcgi/info.h"
 #include "core/app.h"
 #include "core/base/clock.h"
 #include "core/base/err.h"
 #include "core/base/json.h"
-#include "core/store/state.h"
 #include "fcgi/routes.h"
 
 #include <string.h>
@@ -103,33 +103,37 @@ static json_t *describe(const struct upload *u, json_t *deliveries)
 	return body;
 }
 
-void info_get(struct http_request *r)
+enum state_result info_describe(struct app *a, const char *id, json_t **out, struct err *err)
 {
 	struct upload u;
-	json_t *deliveries, *body;
-	enum state_result found = state_upload_get(r->app->state, r->id, &u, r->err);
+	json_t *deliveries;
+	enum state_result found = state_upload_get(a->state, id, &u, err);
 
-	if (found == STATE_ERROR) {
-		http_error(r, r->err);
-		return;
-	}
-	if (found == STATE_NOT_FOUND) {
-		http_fail(r, 404, "ERR_UPLOAD_NOT_FOUND", "there is no such upload");
-		return;
-	}
+	*out = NULL;
+	if (found == STATE_NOT_FOUND)
+		err_set(err, ERR_NOT_FOUND, __func__, "there is no such upload");
+	if (found != STATE_OK)
+		return found;
 	if (u.status == UPLOAD_EXPIRED || u.status == UPLOAD_TERMINATED) {
-		http_fail(r, 404, "ERR_UPLOAD_NOT_FOUND", "that upload has been removed");
+		err_set(err, ERR_NOT_FOUND, __func__, "that upload has been removed");
 		upload_free(&u);
-		return;
+		return STATE_NOT_FOUND;
 	}
 	deliveries = json_array();
-	if (state_delivery_of_upload(r->app->state, u.id, add_delivery, deliveries, r->err) == 0) {
-		body = describe(&u, deliveries);
-		http_json(r, 200, body);
-		json_decref(body);
-	} else {
-		http_error(r, r->err);
-	}
+	if (state_delivery_of_upload(a->state, u.id, add_delivery, deliveries, err) == 0)
+		*out = describe(&u, deliveries);
 	json_decref(deliveries);
 	upload_free(&u);
+	return *out ? STATE_OK : STATE_ERROR;
+}
+
+void info_get(struct http_request *r)
+{
+	json_t *body;
+
+	if (info_describe(r->app, r->id, &body, r->err) == STATE_OK)
+		http_json(r, 200, body);
+	else
+		http_error(r, r->err);
+	json_decref(body);
 }

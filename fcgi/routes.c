@@ -5,6 +5,7 @@
 #include "core/base/str.h"
 #include "fcgi/authorize.h"
 #include "fcgi/cors.h"
+#include "fcgi/ui/ui.h"
 
 #include <stdatomic.h>
 #include <string.h>
@@ -212,6 +213,10 @@ void routes_dispatch(struct http_request *r)
 	const char *id = NULL;
 	unsigned methods = 0, flags = 0;
 
+	if (ui_is_asked(r)) {
+		ui_dispatch(r);
+		return;
+	}
 	prepare(r);
 	for (size_t i = 0; i < NROUTES; i++) {
 		const char *text;

@@ -55,6 +55,10 @@ static void test_defaults(void **state)
 	assert_int_equal(c->delivery_lease_ms, 60000);
 	assert_int_equal(c->listener_workers, 5);
 	assert_true(strlen(c->csrf_token) >= 32);
+	assert_string_equal(c->csrf_trusted_origins, "");
+	assert_string_equal(c->ui_api_protocol, "http");
+	assert_string_equal(c->ui_api_host, "localhost:8080");
+	assert_null(config_lookup(f->config, "UI_SERVER_EXTERNAL_HOST"));
 	assert_false(c->auth_enabled);
 	assert_string_equal(c->auth_issuer, "");
 	assert_string_equal(c->auth_required_scopes, "");
@@ -95,6 +99,9 @@ static void test_every_field_is_set_from_its_variable(void **state)
 	config_world_env("DEX_DELIVERY_LEASE", "5s");
 	config_world_env("LISTENER_WORKERS", "12");
 	config_world_env("CSRF_TOKEN", "geheim");
+	config_world_env("CSRF_TRUSTED_ORIGINS", "https://A.example.org, http://b:81");
+	config_world_env("UI_SERVER_EXTERNAL_PROTOCOL", "HTTPS");
+	config_world_env("UI_SERVER_EXTERNAL_HOST", "api.example.org");
 	config_world_env("OAUTH_AUTH_ENABLED", "yes");
 	config_world_env("OAUTH_ISSUER_URL", "https://login.example.org/realms/x");
 	config_world_env("OAUTH_AUDIENCE", "urn:dex upload");
@@ -107,6 +114,9 @@ static void test_every_field_is_set_from_its_variable(void **state)
 	config_world_env("OAUTH_INTROSPECTION_CLIENT_SECRET", "s3cret");
 	config_world_problems(f, NULL, "");
 	const struct config *c = f->config;
+	assert_string_equal(c->csrf_trusted_origins, "https://a.example.org,http://b:81");
+	assert_string_equal(c->ui_api_protocol, "https");
+	assert_string_equal(c->ui_api_host, "api.example.org");
 	assert_true(c->auth_enabled);
 	assert_string_equal(c->auth_issuer, "https://login.example.org/realms/x");
 	assert_string_equal(c->auth_audience, "urn:dex upload");
@@ -187,6 +197,11 @@ static void test_bad_values(void **state)
 		{"SERVER_HOSTNAME", "a/b", "SERVER_HOSTNAME: "},
 		{"SERVER_HOSTNAME", "host:80", "SERVER_HOSTNAME: "},
 		{"SERVER_HOSTNAME", "[::1", "SERVER_HOSTNAME: "},
+		{"UI_SERVER_EXTERNAL_HOST", "http://host", "UI_SERVER_EXTERNAL_HOST: "},
+		{"UI_SERVER_EXTERNAL_HOST", "host:0", "UI_SERVER_EXTERNAL_HOST: "},
+		{"UI_SERVER_EXTERNAL_HOST", "host;x", "UI_SERVER_EXTERNAL_HOST: "},
+		{"UI_SERVER_EXTERNAL_PROTOCOL", "ftp", "UI_SERVER_EXTERNAL_PROTOCOL: "},
+		{"CSRF_TRUSTED_ORIGINS", "a.example.org", "CSRF_TRUSTED_ORIGINS: "},
 		{"DEX_THREADS", "3", "DEX_THREADS: expected a whole number 4 to 4096, got \"3\"\n"},
 		{"DEX_THREADS", "4097", "DEX_THREADS: "},
 		{"DEX_BODY_TIMEOUT", "120", "DEX_BODY_TIMEOUT: expected a duration such as "},
@@ -290,6 +305,10 @@ static void test_good_values(void **state)
 		{"OAUTH_SESSION_SECURE", "yes"},
 		{"SQS_SUBSCRIBER_MAX_RETRIES", "5"},
 		{"UI_SERVER_EXTERNAL_HOST", "localhost:8080"},
+		{"UI_SERVER_EXTERNAL_HOST", "[::1]:81"},
+		{"UI_SERVER_EXTERNAL_HOST", "upload.example.org"},
+		{"UI_SERVER_EXTERNAL_PROTOCOL", "HTTPS"},
+		{"CSRF_TRUSTED_ORIGINS", "https://a.example.org, http://b:81"},
 		{"DEX_CRASH_AT", "after-append"},
 		{"DEX_CRASH_ONCE", "x"},
 		{"DEXTER", "x"},
@@ -491,6 +510,7 @@ static void test_cgi_variables_of_the_request_are_not_settings(void **state)
 	config_world_env("SERVER_PROTOCOL", "HTTP/1.1");
 	config_world_env("SERVER_PORT", "8443");
 	config_world_env("HTTP_EDAV_KEY", "from a client");
+	config_world_env("DEX_UI", "1");
 	config_world_file("app.env", "SERVER_PORT=444\n");
 	config_world_problems(f, "app.env", "");
 	assert_string_equal(f->config->server_protocol, "http");

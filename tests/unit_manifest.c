@@ -656,6 +656,38 @@ static void test_shipped_delivery_routes_every_stream(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void test_find_tells_what_a_check_would(void **state)
+{
+	static const struct {
+		const char *id, *route;
+		int found;
+		const char *want[6];
+	} rows[] = {
+		{"A", "B", 1, {NULL}},
+		{"a", "c", 0, {NO_FILE("a_c.json"), NULL}},
+		{NULL, "b", 0, {VF, "field data_stream_id was missing", NULL}},
+		{"a", "", 0, {VF, "field data_stream_route was missing", NULL}},
+		{"..", "/etc/passwd", 0, {NO_FILE(UNSAFE), NULL}},
+		{"a\xff", "b", 0, {NO_FILE(UNSAFE), NULL}},
+	};
+	struct fixture *f = *state;
+	put_text(f->store, "v2/a_b.json", CONFIG(FIELD("x")));
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct manifest_config *mc;
+		struct manifest_errors errors;
+		int found =
+			manifest_find(f->configs, rows[i].id, rows[i].route, &mc, &errors, NULL);
+		assert_int_equal(found, rows[i].found);
+		expect_errors(&errors, rows[i].want, rows[i].route);
+		manifest_errors_free(&errors);
+		if (found)
+			assert_string_equal(mc->fields[0].name, "x");
+		else
+			assert_null(mc);
+		manifest_config_unref(mc);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -670,6 +702,7 @@ int main(void)
 		TEST(test_hydration),
 		TEST(test_compat_file_is_looked_for_with_both_separators),
 		TEST(test_v1_without_its_v2_file),
+		TEST(test_find_tells_what_a_check_would),
 		TEST(test_store_out_of_reach_is_no_rejection),
 		cmocka_unit_test(test_accessors),
 		cmocka_unit_test(test_shipped_configurations),

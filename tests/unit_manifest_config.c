@@ -484,6 +484,62 @@ static void test_check_all_names_every_broken_file(void **state)
 	buf_free(&problems);
 }
 
+/* A configuration with one allowed value for each of the two keys. */
+#define PAIR(id, route)                                                           \
+	"{\"metadata_config\":{\"fields\":[{\"field_name\":\"data_stream_id\","   \
+	"\"allowed_values\":[\"" id "\"]},{\"field_name\":\"data_stream_route\"," \
+	"\"allowed_values\":[\"" route "\"]}]}}"
+
+/* The known streams as "id/route " … */
+static void check_streams(struct fixture *f, const char *expected)
+{
+	struct manifest_streams streams;
+	struct buf text;
+	buf_init(&text, 4096);
+	assert_int_equal(manifest_configs_streams(f->configs, &streams, NULL), 0);
+	for (size_t i = 0; i < streams.n; i++)
+		assert_int_equal(
+			buf_printf(&text, "%s/%s ", streams.items[i].id, streams.items[i].route),
+			0);
+	assert_string_equal(buf_str(&text), expected);
+	manifest_streams_free(&streams);
+	buf_free(&text);
+}
+
+static void test_streams_are_listed(void **state)
+{
+	struct fixture *f = *state;
+	check_streams(f, "");
+	put_text(f->memory, "v2/b_csv.json", PAIR("B", "CSV"));
+	put_text(f->memory, "v2/a_b_c.json", PAIR("a", "b_c"));
+	put_text(f->memory, "v2/a_b-d.json", PAIR("a_b", "d"));
+	put_text(f->memory, "v2/some_name_json.json", ONE_FIELD("x"));
+	put_text(f->memory, "v2/other_file.json", PAIR("not", "this"));
+	put_text(f->memory, "v2/plain.json", ONE_FIELD("x"));
+	put_text(f->memory, "v2/broken_one.json", "{");
+	put_text(f->memory, "v1/old-one.json", PAIR("old", "one"));
+	put_text(f->memory, "flat_one.json", PAIR("flat", "one"));
+	check_streams(f, "B/CSV a/b_c a_b/d flat/one other/file some_name/json ");
+}
+
+static void test_the_list_of_streams_survives_its_place(void **state)
+{
+	struct fixture *f = *state;
+	struct blob_fault_plan fails = {.nth = {[BLOB_FAULT_LIST] = 1}, .code = ERR_UNAVAILABLE};
+	struct manifest_streams streams;
+	struct err err = {0};
+	put_text(f->memory, "v2/a_b.json", PAIR("a", "b"));
+	blob_fault_set(f->store, &fails);
+	assert_int_equal(manifest_configs_streams(f->configs, &streams, &err), -1);
+	assert_int_equal(err.code, ERR_UNAVAILABLE);
+	assert_int_equal(streams.n, 0);
+	manifest_streams_free(&streams);
+	blob_fault_set(f->store, NULL);
+	check_streams(f, "a/b ");
+	blob_fault_set(f->store, &fails);
+	check_streams(f, "a/b ");
+}
+
 struct reader {
 	struct manifest_configs *configs;
 	int id;
@@ -570,6 +626,8 @@ int main(void)
 		TEST(test_reference_outlives_the_cache_entry),
 		TEST(test_versioned),
 		TEST(test_check_all_names_every_broken_file),
+		TEST(test_streams_are_listed),
+		TEST(test_the_list_of_streams_survives_its_place),
 		TEST(test_many_threads_while_a_file_changes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -261,6 +261,26 @@ static void errors_on_tus_paths_name_their_code(void **state)
 	check_header("Upload-Offset", NULL);
 }
 
+static void the_web_server_alone_asks_for_pages(void **state)
+{
+	(void)state;
+	http_memory_param(&m, "DEX_UI", "1");
+	assert_int_equal(serve("GET", "/version"), 404);
+	check_header("Content-Type", "text/html; charset=utf-8");
+	check_header("Access-Control-Allow-Origin", NULL);
+	assert_int_equal(serve("PUT", "/manifest"), 405);
+	check_header("Allow", "GET, HEAD, OPTIONS");
+	assert_int_equal(serve("OPTIONS", "/upload"), 204);
+	check_header("Allow", "POST, OPTIONS");
+	assert_int_equal(serve("GET", "/status/nothing"), 303);
+	check_header("Location", "/");
+	http_memory_param(&m, "DEX_UI", "0");
+	assert_int_equal(serve("GET", "/version"), 200);
+	http_memory_param(&m, "DEX_UI", NULL);
+	http_memory_param(&m, "HTTP_DEX_UI", "1");
+	assert_int_equal(serve("GET", "/version"), 200);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -273,6 +293,7 @@ int main(void)
 		TEST(every_origin_may_read_by_default),
 		TEST(only_listed_origins_may_read),
 		TEST(preflight_needs_no_version_and_no_upload),
+		TEST(the_web_server_alone_asks_for_pages),
 		TEST(errors_on_tus_paths_name_their_code),
 	};
 	struct err err;

@@ -309,6 +309,19 @@ static void base64url_is_strict(void **state)
 	assert_int_equal(str_base64url_decode("Zm\0v", 4, out), -1);
 }
 
+static void hex_digits(void **state)
+{
+	(void)state;
+	for (int c = 0; c < 256; c++) {
+		const char *const digits = "0123456789abcdef";
+		const char *const upper = "0123456789ABCDEF";
+		const char *at = c ? strchr(digits, c) : NULL;
+		const char *up = c ? strchr(upper, c) : NULL;
+		int want = at ? (int)(at - digits) : up ? (int)(up - upper) : -1;
+		assert_int_equal(str_hex_digit((char)c), want);
+	}
+}
+
 static void hex_and_percent(void **state)
 {
 	(void)state;
@@ -434,6 +447,7 @@ int main(void)
 		cmocka_unit_test(base64_both_ways),
 		cmocka_unit_test(base64_is_strict),
 		cmocka_unit_test(base64url_is_strict),
+		cmocka_unit_test(hex_digits),
 		cmocka_unit_test(hex_and_percent),
 		cmocka_unit_test(expansion),
 		cmocka_unit_test(expansion_errors_name_variable_and_line),

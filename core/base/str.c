@@ -331,6 +331,17 @@ int str_base64_encode(struct buf *out, const void *data, size_t len)
 	return 0;
 }
 
+int str_hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
 void str_hex(char *out, const void *data, size_t len)
 {
 	static const char digits[] = "0123456789abcdef";

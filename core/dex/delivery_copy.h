@@ -47,7 +47,7 @@ struct delivery_copy {
 	char sha256[65]; /* "" where it was not computed on the way */
 	/* metadata keys that the target could not take; initialised and freed by the caller */
 	struct buf left_out;
-	bool moved;      /* false: an earlier run had put it there */
+	bool moved; /* false: an earlier run had put it there */
 	bool stopped;
 };
 

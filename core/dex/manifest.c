@@ -50,6 +50,15 @@ void manifest_check_free(struct manifest_check *c)
 	*c = (struct manifest_check){0};
 }
 
+bool manifest_is_filename(const char *field)
+{
+	for (size_t i = 0; i < FILENAME_KEYS; i++) {
+		if (str_eq(field, filename_keys[i]))
+			return true;
+	}
+	return false;
+}
+
 const char *manifest_filename(const json_t *manifest)
 {
 	for (size_t i = 0; i < FILENAME_KEYS; i++) {
@@ -320,20 +329,14 @@ static int check_against(struct checking *k, const struct manifest_config *mc, b
 	return 0;
 }
 
-/* Find the configuration of the manifest's pair and check against it. */
-static int check_stream(struct checking *k, bool v1)
+/*
+ * The configuration of a pair into ${out}: 1; 0 where there is none, which is told in the errors;
+ * -1 when the configurations cannot be read.
+ */
+static int find_stream(struct checking *k, const json_t *id, const json_t *route, bool v1,
+	const struct manifest_config **out)
 {
-	const char *id_key = v1 ? "meta_destination_id" : "data_stream_id";
-	const char *route_key = v1 ? "meta_ext_event" : "data_stream_route";
-	const json_t *id = json_object_get(k->out->manifest, id_key);
-	const json_t *route = json_object_get(k->out->manifest, route_key);
 	struct manifest_errors *errors = &k->out->errors;
-	if (!id)
-		fail_missing(errors, id_key);
-	if (!route)
-		fail_missing(errors, route_key);
-	if (!id || !route)
-		return 0;
 	char dash[KEY_SIZE];
 	char underscore[KEY_SIZE];
 	if (!config_name(id, '-', route, dash) || !config_name(id, '_', route, underscore)) {
@@ -347,15 +350,33 @@ static int check_stream(struct checking *k, bool v1)
 	if (versioned < 0)
 		return -1;
 	k->versioned = versioned;
-	const struct manifest_config *mc =
-		v1 ? first_of(k, v1_places, 2) : first_of(k, v2_places, 5);
-	if (!mc) {
-		if (k->err->code != ERR_NOT_FOUND)
-			return -1;
-		fail_no_config(errors, v1 ? dash : underscore);
+	*out = v1 ? first_of(k, v1_places, 2) : first_of(k, v2_places, 5);
+	if (*out)
+		return 1;
+	if (k->err->code != ERR_NOT_FOUND)
+		return -1;
+	fail_no_config(errors, v1 ? dash : underscore);
+	return 0;
+}
+
+/* Find the configuration of the manifest's pair and check against it. */
+static int check_stream(struct checking *k, bool v1)
+{
+	const char *id_key = v1 ? "meta_destination_id" : "data_stream_id";
+	const char *route_key = v1 ? "meta_ext_event" : "data_stream_route";
+	const json_t *id = json_object_get(k->out->manifest, id_key);
+	const json_t *route = json_object_get(k->out->manifest, route_key);
+	const struct manifest_config *mc = NULL;
+	if (!id)
+		fail_missing(&k->out->errors, id_key);
+	if (!route)
+		fail_missing(&k->out->errors, route_key);
+	if (!id || !route)
 		return 0;
-	}
-	int rc = check_against(k, mc, v1);
+	int rc = find_stream(k, id, route, v1, &mc);
+	if (rc <= 0)
+		return rc;
+	rc = check_against(k, mc, v1);
 	manifest_config_unref(mc);
 	return rc;
 }
@@ -414,4 +435,31 @@ int manifest_check(struct manifest_configs *configs, const json_t *manifest, con
 	}
 	check_filenames(&out->errors, out->manifest);
 	return 0;
+}
+
+int manifest_find(struct manifest_configs *configs, const char *id, const char *route,
+	const struct manifest_config **out, struct manifest_errors *errors, struct err *err)
+{
+	struct err scratch = {0};
+	struct manifest_check check = {0};
+	struct checking k = {.configs = configs, .out = &check, .err = err ? err : &scratch};
+	json_t *id_value = json_string(id);
+	json_t *route_value = json_string(route);
+	int rc = 0;
+
+	*out = NULL;
+	if (!id || !id[0])
+		fail_missing(&check.errors, "data_stream_id");
+	if (!route || !route[0])
+		fail_missing(&check.errors, "data_stream_route");
+	if (check.errors.n == 0) {
+		if (id_value && route_value)
+			rc = find_stream(&k, id_value, route_value, false, out);
+		else
+			fail_no_config(&check.errors, UNSAFE_NAME);
+	}
+	json_decref(id_value);
+	json_decref(route_value);
+	*errors = check.errors;
+	return rc;
 }

@@ -15,6 +15,7 @@
  */
 
 struct err;
+struct manifest_config;
 struct manifest_configs;
 
 /* Texts in the order in which they are told; freed with manifest_errors_free. */
@@ -41,6 +42,17 @@ void manifest_check_free(struct manifest_check *c);
 int manifest_check(struct manifest_configs *configs, const json_t *manifest, const char *id,
 	int64_t now, struct manifest_check *out, struct err *err);
 
+/*
+ * The configuration that manifest_check would choose for a manifest of this v2 pair (each may be
+ * NULL): 1 and ${out} (give back with manifest_config_unref); 0 where there is none, and ${errors}
+ * says so in manifest_check's words; -1 + ${err} when the configurations cannot be read. The caller
+ * frees ${errors} in every case.
+ */
+int manifest_find(struct manifest_configs *configs, const char *id, const char *route,
+	const struct manifest_config **out, struct manifest_errors *errors, struct err *err);
+
+/* Whether a manifest field of that name holds the file's name. */
+bool manifest_is_filename(const char *field);
 /* First present of filename, original_filename, meta_ext_filename, received_filename; "" when none.
  */
 const char *manifest_filename(const json_t *manifest);

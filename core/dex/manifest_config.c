@@ -12,9 +12,12 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define TEXT_MAX ((size_t)1 << 20)
 #define FILES_MAX 10000 /* that check_all reads */
+#define STREAMS_MAX 1000
+#define STREAMS_LOOKS 10 /* the list of streams is looked at less often by this factor */
 /*
  * Strangers choose the names that are looked up, so the table has an end, and names without a file,
  * remembered for one look interval, never push out one that has a file.
@@ -44,6 +47,9 @@ struct manifest_configs {
 	uint64_t tick;
 	int versioned; /* -1: not known yet */
 	int64_t versioned_looked_ms;
+	struct manifest_streams streams;
+	bool streams_known;
+	int64_t streams_looked_ms;
 };
 
 void manifest_config_unref(const struct manifest_config *mc)
@@ -105,6 +111,7 @@ void manifest_configs_free(struct manifest_configs *c)
 	for (size_t i = 0; i < c->n; i++)
 		entry_clear(&c->entries[i]);
 	free(c->entries);
+	manifest_streams_free(&c->streams);
 	pthread_mutex_destroy(&c->mutex);
 	free(c);
 }
@@ -425,4 +432,133 @@ int manifest_configs_check_all(struct manifest_configs *c, struct buf *problems,
 		free(f.names[i]);
 	free(f.names);
 	return good;
+}
+
+/* --- the list of streams --- */
+
+void manifest_streams_free(struct manifest_streams *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		free(s->items[i].id);
+		free(s->items[i].route);
+	}
+	free(s->items);
+	*s = (struct manifest_streams){0};
+}
+
+static void add_stream(struct manifest_streams *s, const char *id, const char *route)
+{
+	if (s->n == STREAMS_MAX || !id[0] || !route[0])
+		return;
+	s->items = mem_array(s->items, s->n + 1, sizeof(*s->items));
+	s->items[s->n++] = (struct manifest_stream){mem_strdup(id), mem_strdup(route)};
+}
+
+static void copy_streams(const struct manifest_streams *from, struct manifest_streams *to)
+{
+	*to = (struct manifest_streams){0};
+	for (size_t i = 0; i < from->n; i++)
+		add_stream(to, from->items[i].id, from->items[i].route);
+}
+
+static char **allowed_of(const struct manifest_config *mc, const char *field)
+{
+	static char *nothing[] = {NULL};
+	for (size_t i = 0; i < mc->nfields; i++) {
+		if (str_eq(mc->fields[i].name, field) && mc->fields[i].allowed)
+			return mc->fields[i].allowed;
+	}
+	return nothing;
+}
+
+/* Whether ${stem}, a file's name without its folder and ".json", is that of the pair. */
+static bool is_stem_of(const char *stem, const char *id, const char *route)
+{
+	size_t n = strlen(id);
+	return strncasecmp(stem, id, n) == 0 && (stem[n] == '_' || stem[n] == '-') &&
+	       strcasecmp(stem + n + 1, route) == 0;
+}
+
+/* The pairs of one file: those of its allowed values that its name stands for, else from the name.
+ */
+static void add_streams_of(
+	struct manifest_streams *s, const char *key, const struct manifest_config *mc)
+{
+	const char *file = str_starts(key, "v2/") ? key + 3 : key;
+	char *stem = mem_strndup(file, strlen(file) - strlen(".json"));
+	bool found = false;
+	for (char **id = allowed_of(mc, "data_stream_id"); *id; id++) {
+		for (char **route = allowed_of(mc, "data_stream_route"); *route; route++) {
+			if (!is_stem_of(stem, *id, *route))
+				continue;
+			add_stream(s, *id, *route);
+			found = true;
+		}
+	}
+	char *separator = strrchr(stem, '_');
+	if (!found && separator) {
+		*separator = '\0';
+		add_stream(s, stem, separator + 1);
+	}
+	free(stem);
+}
+
+static int by_pair(const void *a, const void *b)
+{
+	const struct manifest_stream *x = a;
+	const struct manifest_stream *y = b;
+	int order = strcmp(x->id, y->id);
+	return order != 0 ? order : strcmp(x->route, y->route);
+}
+
+static int read_streams(struct manifest_configs *c, struct manifest_streams *out, struct err *err)
+{
+	struct files f = {0};
+	int rc = blob_list(c->store, "", collect_file, &f, err);
+	for (size_t i = 0; rc == 0 && i < f.n && out->n < STREAMS_MAX; i++) {
+		struct err why = {0};
+		if (str_starts(f.names[i], "v1/"))
+			continue;
+		const struct manifest_config *mc = manifest_configs_get(c, f.names[i], &why);
+		if (mc && str_eq(mc->version, "2.0"))
+			add_streams_of(out, f.names[i], mc);
+		manifest_config_unref(mc);
+	}
+	for (size_t i = 0; i < f.n; i++)
+		free(f.names[i]);
+	free(f.names);
+	if (out->n > 0)
+		qsort(out->items, out->n, sizeof(*out->items), by_pair);
+	return rc;
+}
+
+int manifest_configs_streams(
+	struct manifest_configs *c, struct manifest_streams *out, struct err *err)
+{
+	struct err scratch = {0};
+	struct manifest_streams fresh = {0};
+	int64_t now = clock_mono_ms();
+
+	pthread_mutex_lock(&c->mutex);
+	bool due = !c->streams_known ||
+		   now - c->streams_looked_ms >= (int64_t)c->look_ms * STREAMS_LOOKS;
+	/* This thread looks; the others go on with what is there. */
+	if (due)
+		c->streams_looked_ms = now;
+	pthread_mutex_unlock(&c->mutex);
+	int rc = due ? read_streams(c, &fresh, err ? err : &scratch) : 0;
+
+	pthread_mutex_lock(&c->mutex);
+	if (due && rc == 0) {
+		manifest_streams_free(&c->streams);
+		c->streams = fresh;
+		c->streams_known = true;
+		fresh = (struct manifest_streams){0};
+	}
+	if (c->streams_known)
+		rc = 0;
+	copy_streams(&c->streams, out);
+	pthread_mutex_unlock(&c->mutex);
+	manifest_streams_free(&fresh);
+	return rc;
 }

@@ -59,6 +59,25 @@ int manifest_configs_versioned(struct manifest_configs *c, struct err *err);
  */
 int manifest_configs_check_all(struct manifest_configs *c, struct buf *problems, struct err *err);
 
+/* A stream that has a v2 configuration. */
+struct manifest_stream {
+	char *id;
+	char *route;
+};
+struct manifest_streams {
+	struct manifest_stream *items; /* by id, then route */
+	size_t n;
+};
+/*
+ * The streams that a sender may choose from, at most 1,000: the pairs that the files' names and
+ * their allowed values for the two keys tell; files that are broken are left out. Remembered for
+ * ten look intervals, so a page may ask each time. -1 when the place cannot be listed and never
+ * could be. Free with manifest_streams_free.
+ */
+int manifest_configs_streams(
+	struct manifest_configs *c, struct manifest_streams *out, struct err *err);
+void manifest_streams_free(struct manifest_streams *s);
+
 /*
  * Parse one file's text; ${name} is what errors call it. NULL + err, else with one reference.
  * Limits: 1 MiB, 1,000 fields, 10,000 allowed values. Variables are not replaced here.

@@ -19,24 +19,13 @@ static bool is_alnum(char c)
 	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* The byte that the escape at ${s} stands for, or -1. */
 static int escaped(const char *s, size_t len)
 {
 	if (len < 3 || s[0] != '%')
 		return -1;
-	int high = hex_value(s[1]);
-	int low = hex_value(s[2]);
+	int high = str_hex_digit(s[1]);
+	int low = str_hex_digit(s[2]);
 	return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 

@@ -287,7 +287,7 @@ static int stored_size(
 static int recover_object(struct app *a, struct upload *up, const char *key,
 	struct upload_step *step, struct err *err)
 {
-	int64_t size;
+	int64_t size = 0;
 
 	if (up->offset == up->length)
 		return up->length > 0 ? upload_finish(a, up, NULL, step, err)
@@ -307,7 +307,7 @@ static int recover_object(struct app *a, struct upload *up, const char *key,
 static int recover_bytes(struct app *a, struct upload *up, const char *key,
 	struct upload_step *step, struct err *err)
 {
-	int64_t size;
+	int64_t size = 0;
 
 	if (stored_size(a, up, key, &size, err) < 0)
 		return -1;

@@ -277,14 +277,6 @@ def test_metrics_are_for_loopback_only(server):
     assert "deny all;" in block and "allow 127.0.0.0/8;" in block
 
 
-def test_the_upload_page_names_the_api(stack, server):
-    if server != "nginx":
-        return
-    r = http.request(("127.0.0.1", stack.ui_port), "GET", "/")
-    expect(r, 200)
-    assert f"http://127.0.0.1:{stack.port}/files/" in r.text
-
-
 def test_request_id_comes_back_in_the_log(stack):
     stack.get("/version", {"X-Request-ID": "trace-me-4711"})
     proc.until(lambda: "trace-me-4711" in stack.logs(), "the request is logged", 5)

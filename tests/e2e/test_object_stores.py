@@ -112,7 +112,8 @@ def deliver_from(start, storage):
         for target, to in s.delivers_to.items():
             assert len(got[target]) == 4, target
             if not isinstance(to, stores.FileTarget):
-                assert to.store.unfinished() == [], target
+                unfinished = to.store.unfinished()
+            assert unfinished == [], f"{target}: {unfinished}"
 
 
 def folder(name):

@@ -258,6 +258,9 @@ def test_make_run(d, make):
     try:
         proc.until(up, "make run is up", 300, 0.1)
         expect(http.request(("127.0.0.1", port), "GET", "/health"), 200)
+        page = expect(http.request(("127.0.0.1", ui_port), "GET", "/"), 200)
+        assert f"http://127.0.0.1:{port}/files/" in page.text
+        expect(http.request(("127.0.0.1", ui_port), "GET", "/assets/ui.js"), 200)
         began = time.monotonic()
         os.killpg(p.pid, signal.SIGINT)
         p.p.wait(10)

@@ -62,6 +62,11 @@ pipeline = app
 [app:app]
 use = egg:swift#{name}
 recon_cache_path = {recon}
+# On a busy machine a listing that is not written at once would be left for a daemon that is not
+# there.
+conn_timeout = 20
+node_timeout = 60
+container_update_timeout = 60
 """
 
 PROXY_CONF = """
@@ -75,6 +80,9 @@ use = egg:swift#proxy
 account_autocreate = true
 # A node that was slow once must not be shunned for a minute.
 error_suppression_limit = 1000000
+conn_timeout = 20
+node_timeout = 60
+recoverable_node_timeout = 60
 [filter:catch_errors]
 use = egg:swift#catch_errors
 [filter:cache]

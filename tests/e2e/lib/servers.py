@@ -66,9 +66,10 @@ def nginx(stack):
             },
         ),
     )
-    shutil.copy(f"{ROOT}/deploy/nginx/front-error.conf", web)
-    page = fill(f"{ROOT}/deploy/nginx/index.html.in", {"API_URL": f"http://127.0.0.1:{stack.port}"})
-    write(f"{web}/html/index.html", page)
+    for name in ("front-error.conf", "fastcgi.conf"):
+        shutil.copy(f"{ROOT}/deploy/nginx/{name}", web)
+    if os.path.isdir(f"{ROOT}/build/ui"):
+        shutil.copytree(f"{ROOT}/build/ui", f"{web}/html/assets")
     return [program("nginx"), "-p", "./", "-c", "nginx.conf", "-e", "../log/nginx.log"]
 
 

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+// The script of the upload page: each page has a module of its own, loaded when it is needed.
+
+const pages = {
+  landing: () => import('./landing.js'),
+  manifest: () => import('./details.js'),
+  status: () => import('./status.js'),
+}
+
+const load = pages[document.body.dataset.page]
+if (load) load()
