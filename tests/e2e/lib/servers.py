@@ -69,7 +69,7 @@ def nginx(stack):
     for name in ("front-error.conf", "fastcgi.conf"):
         shutil.copy(f"{ROOT}/deploy/nginx/{name}", web)
     if os.path.isdir(f"{ROOT}/build/ui"):
-        shutil.copytree(f"{ROOT}/build/ui", f"{web}/html/assets")
+        shutil.copytree(f"{ROOT}/build/ui", f"{web}/html/assets", dirs_exist_ok=True)
     return [program("nginx"), "-p", "./", "-c", "nginx.conf", "-e", "../log/nginx.log"]
 
 
