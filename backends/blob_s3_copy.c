@@ -187,7 +187,7 @@ static int copy_parts(struct copying *c, struct err *err)
 	struct err ignored;
 	int rc;
 
-	blob_s3_multipart_abort_all(c->dst, c->key);
+	blob_s3_multipart_abort_others(c->dst, c->key, NULL);
 	if (blob_s3_multipart_create(c->dst, c->key, &c->meta, c->upload, err) < 0)
 		return -1;
 	c->flights = mem_zalloc(c->dst->in_flight * sizeof(*c->flights));
@@ -204,6 +204,8 @@ static int copy_parts(struct copying *c, struct err *err)
 			c->dst, c->key, c->upload, &c->etags, c->total, true, err);
 	if (rc < 0)
 		(void)blob_s3_multipart_abort(c->dst, c->key, c->upload, &ignored);
+	else
+		blob_s3_multipart_abort_others(c->dst, c->key, c->upload);
 	free(c->flights);
 	return rc;
 }

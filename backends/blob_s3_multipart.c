@@ -273,20 +273,21 @@ int blob_s3_multipart_abort(
 struct aborting {
 	struct blob_s3_store *s;
 	const char *key;
+	const char *own;
 };
 
 static int abort_one(void *arg, const struct blob_s3_list_item *item, struct err *err)
 {
 	const struct aborting *a = arg;
 
-	if (strcmp(item->key, a->key) != 0 || !item->upload)
+	if (strcmp(item->key, a->key) != 0 || !item->upload || str_eq(item->upload, a->own))
 		return 0;
 	return blob_s3_multipart_abort(a->s, a->key, item->upload, err);
 }
 
-void blob_s3_multipart_abort_all(struct blob_s3_store *s, const char *key)
+void blob_s3_multipart_abort_others(struct blob_s3_store *s, const char *key, const char *own)
 {
-	struct aborting a = {s, key};
+	struct aborting a = {s, key, own};
 	struct err ignored;
 
 	(void)blob_s3_list_uploads(s, key, abort_one, &a, &ignored);

@@ -53,7 +53,10 @@ int blob_s3_multipart_complete(struct blob_s3_store *s, const char *key, const c
 /* A missing one is success. */
 int blob_s3_multipart_abort(
 	struct blob_s3_store *s, const char *key, const char *upload, struct err *err);
-/* Abort every upload of ${key}, as far as that is allowed to us. */
-void blob_s3_multipart_abort_all(struct blob_s3_store *s, const char *key);
+/*
+ * Abort every upload of ${key} but ${own} (NULL: without exception), as far as that is allowed to
+ * us: those that a process left when it died, or whose beginning was answered to nobody.
+ */
+void blob_s3_multipart_abort_others(struct blob_s3_store *s, const char *key, const char *own);
 
 #endif

@@ -135,7 +135,7 @@ static int open_upload(struct s3_writer *w, struct err *err)
 		return 0;
 	/* What lies there was left by a run of the same delivery that died. */
 	if (w->mode == BLOB_STAGE)
-		blob_s3_multipart_abort_all(w->s, w->key);
+		blob_s3_multipart_abort_others(w->s, w->key, NULL);
 	return blob_s3_multipart_create(w->s, w->key, &w->meta, w->now.upload, err);
 }
 
@@ -476,6 +476,8 @@ int blob_s3_upload_commit(struct blob_writer *base, const struct blob_meta *meta
 		blob_s3_upload_end(base);
 		return -1;
 	}
+	if (w->mode == BLOB_STAGE && w->now.upload[0])
+		blob_s3_multipart_abort_others(w->s, w->key, w->now.upload);
 	blob_s3_tail_del(w->s, w->key, w->kept.old_tail);
 	blob_s3_tail_del(w->s, w->key, w->kept.tail);
 	writer_free(w);

@@ -440,6 +440,15 @@ static void large_deliveries_leave_nothing_behind(void **state)
 	assert_int_equal(w->err.code, ERR_EXISTS);
 	assert_int_equal(uploads(w), 1);
 	assert_data(w, "d/k", 11 * MIB);
+	/* One whose beginning was answered to nobody. */
+	char unknown[BLOB_S3_TOKEN_UPLOAD_MAX + 1];
+	b = blob_begin(w->s, "d/lost", BLOB_STAGE, 0, NULL, 0, &w->err);
+	append(w, b, 11 * MIB);
+	ok(w, blob_s3_multipart_create(w->s3, "d/lost", NULL, unknown, &w->err));
+	assert_int_equal(uploads(w), 3);
+	ok(w, blob_commit(b, NULL, &w->err));
+	assert_int_equal(uploads(w), 1);
+	assert_data(w, "d/lost", 11 * MIB);
 	stage(w, "d/exact", 5 * MIB, NULL, false);
 	assert_data(w, "d/exact", 5 * MIB);
 	stage(w, "d/exact2", 10 * MIB, NULL, false);
