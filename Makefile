@@ -162,7 +162,8 @@ install: all ui ## install programs, configurations and documents (DESTDIR, PREF
 	install -m 644 deploy/nginx/* $(SHARE)/nginx
 	rm -f $(SHARE)/ui/*
 	install -m 644 $(UI)/* $(SHARE)/ui
-	install -m 644 README.md DESIGN.md CHANGELOG.md SECURITY.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/dex-upload
+	install -m 644 README.md DESIGN.md CHANGELOG.md SECURITY.md LICENSE deploy/two-hosts.md \
+		$(DESTDIR)$(PREFIX)/share/doc/dex-upload
 
 .PHONY: clean
 clean: ## remove build/

@@ -541,6 +541,7 @@ static void lock_redis_release(struct lock *base)
 
 const struct lock_backend lock_redis_backend = {
 	.name = "redis",
+	.env = "REDIS_CONNECTION_STRING",
 	.open = lock_redis_open,
 	.close = lock_redis_close,
 	.try_acquire = lock_redis_try_acquire,

@@ -173,6 +173,7 @@ static int redis_state_warnings(struct state *st, struct buf *out, struct err *e
 
 const struct state_backend state_redis_backend = {
 	.type = "redis",
+	.env = "REDIS_CONNECTION_STRING",
 	.open = redis_state_open,
 	.close = redis_state_close,
 	.probe = redis_state_probe,
@@ -200,4 +201,8 @@ const struct state_backend state_redis_backend = {
 	.counts = state_redis_kv_counts,
 	.kv_get = state_redis_kv_get,
 	.kv_put = state_redis_kv_put,
+	.move_uploads = state_redis_move_uploads,
+	.move_messages = state_redis_move_messages,
+	.move_put_uploads = state_redis_move_put_uploads,
+	.move_put_messages = state_redis_move_put_messages,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backends/state_redis_call.h"
 
+#include "core/base/crash.h"
 #include "core/base/err.h"
 #include "core/base/mem.h"
 #include "core/base/random.h"
@@ -195,7 +196,10 @@ static enum state_result run(struct state_redis *s, enum script_id id, const str
 	struct err *e = err ? err : &local; /* its text is looked at */
 	enum state_result result = STATE_ERROR;
 
-	if (redis_eval(s->r, script, keys, nkeys, a->items, a->n, true, &reply, e) == REDIS_DONE)
+	crash_point("state_redis.before_script");
+	int done = redis_eval(s->r, script, keys, nkeys, a->items, a->n, true, &reply, e);
+	crash_point("state_redis.after_script");
+	if (done == REDIS_DONE)
 		result = answer_of(reply, script, e);
 	else
 		refused(e);

@@ -384,6 +384,69 @@ static const char kv_put[] = "local k,call=KEYS[1],redis.call\n"
 			     "if ARGV[5]~='0' then call('PEXPIRE',k,ARGV[5]) end\n"
 			     "return {0}\n";
 
+/* ARGV: 1 ID:SINK of a group. Answers its messages too. */
+static const char move_group[] =
+	LUA_BASE "local out={0}\n"
+		 "for _,s in ipairs(call('ZRANGE',b..'g:'..ARGV[1],0,-1)) do\n"
+		 " out[#out+1]={s,unpack(call('HMGET',b..'o:'..s,'name','replace','data','due_at','"
+		 "attempt'))}\n"
+		 "end\n"
+		 "return out\n";
+
+/*
+ * ARGV: 1 id 2 status 3 kind 4 touched 5 delivered (0: not) 6 ended 7 removable 8 clock 9 number of
+ * names and values, those, number of deliveries, eight for each
+ */
+static const char move_put_upload[] = LUA_BASE LUA_NAMES LUA_DELIVERIES
+	"local id,status,kind,touched,delivered,ended,removable,clock=unpack(ARGV,1,8)\n"
+	"local n=tonumber(ARGV[9])\n"
+	"local u=b..'u:'..id\n"
+	"if call('EXISTS',u)==1 then return {2} end\n"
+	"local i=10+n\n"
+	"local count=tonumber(ARGV[i])\n"
+	"local first=count>0 and names(clock,count)\n"
+	"for k=0,count-1 do\n"
+	" local target,st,attempt,at,queued,over,location,issues=unpack(ARGV,i+1+8*k,i+8+8*k)\n"
+	" local s=name(first+k)\n"
+	" local d=b..'d:'..s\n"
+	" make(s,id,target,at,'0')\n"
+	" if st~='0' then\n"
+	"  call('ZREM',b..'due',s)\n"
+	"  call('ZREM',b..'due:'..target,s)\n"
+	" end\n"
+	" if st=='1' then call('ZREM',b..'unfinished',s)\n"
+	" else call('ZADD',b..'unfinished',queued,s) end\n"
+	" call('HSET',d,'status',st,'attempt',attempt,'queued_at',queued,'ended_at',over)\n"
+	" if location~='' then call('HSET',d,'location',location) end\n"
+	" if issues~='' then call('HSET',d,'issues',issues) end\n"
+	"end\n"
+	"if status=='0' then call('ZADD',b..'open',touched,id)\n"
+	"elseif status=='1' then\n"
+	" if kind=='1' then call('ZADD',b..'partial',touched,id) end\n"
+	" if delivered~='0' then call('ZADD',b..'delivered',delivered,id) end\n"
+	"elseif removable=='1' then call('ZADD',b..'removable',ended,id)\n"
+	"elseif status~='4' then call('ZADD',b..'tombstones',ended,id) end\n"
+	"call('HSET',u,unpack(ARGV,10,9+n))\n"
+	"return {0}\n";
+
+/* ARGV: 1 upload 2 sink 3 clock 4 number, five for each message */
+static const char move_put_messages[] =
+	LUA_BASE LUA_NAMES "local upload,sink=ARGV[1],ARGV[2]\n"
+			   "local n=tonumber(ARGV[4])\n"
+			   "local g=b..'g:'..upload..':'..sink\n"
+			   "if call('ZCARD',g)>0 then return {2} end\n"
+			   "local first=names(ARGV[3],n)\n"
+			   "for k=0,n-1 do\n"
+			   " local called,replace,data,due,attempt=unpack(ARGV,5+5*k,9+5*k)\n"
+			   " local s=name(first+k)\n"
+			   " if k==0 then call('ZADD',b..'h:'..sink,due,upload) end\n"
+			   " call('ZADD',g,s,s)\n"
+			   " call('ZADD',b..'late',due,s)\n"
+			   " call('HSET',b..'o:'..s,'upload',upload,'sink',sink,'name',called,\n"
+			   "  'replace',replace,'data',data,'due_at',due,'attempt',attempt)\n"
+			   "end\n"
+			   "return {0}\n";
+
 /* Answers the layout's name. Writes, so that a replica and a full server are found out. */
 static const char all_probe[] =
 	"local out={}\n"
@@ -499,6 +562,9 @@ const struct redis_script state_redis_scripts[SCRIPT_COUNT] = {
 	[SCRIPT_OUTBOX_SENT] = {"outbox_sent", outbox_sent},
 	[SCRIPT_OUTBOX_RETRY] = {"outbox_retry", outbox_retry},
 	[SCRIPT_KV_PUT] = {"kv_put", kv_put},
+	[SCRIPT_MOVE_GROUP] = {"move_group", move_group},
+	[SCRIPT_MOVE_PUT_UPLOAD] = {"move_put_upload", move_put_upload},
+	[SCRIPT_MOVE_PUT_MESSAGES] = {"move_put_messages", move_put_messages},
 	[SCRIPT_ALL_PROBE] = {"probe", all_probe},
 	[SCRIPT_ALL_COUNTS] = {"counts", all_counts},
 	[SCRIPT_ALL_OPEN] = {"open", all_open},

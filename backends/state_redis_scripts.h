@@ -47,6 +47,9 @@ enum script_id {
 	SCRIPT_OUTBOX_SENT,
 	SCRIPT_OUTBOX_RETRY,
 	SCRIPT_KV_PUT,
+	SCRIPT_MOVE_GROUP,
+	SCRIPT_MOVE_PUT_UPLOAD,
+	SCRIPT_MOVE_PUT_MESSAGES,
 
 	/* An array with one element per bucket. */
 	SCRIPT_ALL_PROBE,

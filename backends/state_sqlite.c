@@ -193,4 +193,8 @@ const struct state_backend state_sqlite_backend = {
 	.counts = state_sqlite_kv_counts,
 	.kv_get = state_sqlite_kv_get,
 	.kv_put = state_sqlite_kv_put,
+	.move_uploads = state_sqlite_move_uploads,
+	.move_messages = state_sqlite_move_messages,
+	.move_put_uploads = state_sqlite_move_put_uploads,
+	.move_put_messages = state_sqlite_move_put_messages,
 };

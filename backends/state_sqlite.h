@@ -86,4 +86,12 @@ enum state_result state_sqlite_kv_get(
 enum state_result state_sqlite_kv_put(struct state *s, const char *key, const char *value,
 	size_t len, bool only_if_absent, int64_t now, int64_t expires_at, struct err *err);
 
+int state_sqlite_move_uploads(struct state *s, state_move_row_fn *fn, void *arg, struct err *err);
+int state_sqlite_move_messages(
+	struct state *s, state_move_message_fn *fn, void *arg, struct err *err);
+int state_sqlite_move_put_uploads(struct state *s, const struct state_move_row *rows, size_t n,
+	size_t *added, struct err *err);
+int state_sqlite_move_put_messages(
+	struct state *s, const struct outbox_list *msgs, size_t *added, struct err *err);
+
 #endif

@@ -259,4 +259,27 @@ const char *const state_sqlite_sql[SQL_COUNT] = {
 		       " WHERE kv.expires_at>0 AND kv.expires_at<=?4",
 	[SQL_KV_SWEEP] = "DELETE FROM kv WHERE key IN (SELECT key FROM kv INDEXED BY kv_expiry"
 			 " WHERE expires_at>0 AND expires_at<=?1 ORDER BY expires_at LIMIT 16)",
+
+	/* In the order of enum row_column. */
+	[SQL_MOVE_UPLOADS] =
+		"SELECT seq, id, kind, status, length, offset, beyond, created_at, touched_at,"
+		" completed_at, metadata, manifest, concat, token, owner, delivered_at, ended_at,"
+		" removable FROM uploads WHERE seq>?1 ORDER BY seq LIMIT ?2",
+	[SQL_MOVE_MESSAGES] =
+		"SELECT id, upload_id, sink, name, replaces, data, due_at, attempt"
+		" FROM outbox INDEXED BY outbox_group WHERE (upload_id,sink,id)>(?1,?2,?3)"
+		" ORDER BY upload_id, sink, id LIMIT ?4",
+	[SQL_MOVE_PUT_UPLOAD] =
+		"INSERT INTO uploads(id, kind, status, length, offset, beyond, fence,"
+		" created_at, touched_at, completed_at, delivered_at, ended_at, removable,"
+		" token, metadata, manifest, concat, owner)"
+		" VALUES(?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8, ?9, nullif(?10,0), ?11, ?12,"
+		" ?13, ?14, ?15, ?16, ?17) ON CONFLICT(id) DO NOTHING RETURNING seq",
+	[SQL_MOVE_PUT_DELIVERY] =
+		"INSERT INTO deliveries(upload, upload_id, target, status, attempt, due_at,"
+		" lease_until, next_at, queued_at, ended_at, location, issues)"
+		" VALUES(?1, ?2, ?3, ?4, ?5, ?6, 0, ?6, ?7, ?8, ?9, ?10)",
+	[SQL_MOVE_PUT_MESSAGE] =
+		"INSERT INTO outbox(upload_id, sink, name, replaces, data, due_at, attempt, head)"
+		" VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
 };

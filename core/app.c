@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/app.h"
 
+#include "core/app_state.h"
 #include "core/app_store.h"
 #include "core/auth/auth.h"
 #include "core/base/err.h"
-#include "core/base/fsio.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
+#include "core/base/str.h"
 #include "core/dex/intake.h"
 #include "core/dex/manifest_config.h"
 #include "core/dex/routing.h"
@@ -14,6 +15,7 @@
 #include "core/store/blob.h"
 #include "core/store/lock.h"
 #include "core/store/publish.h"
+#include "core/store/sidecar.h"
 #include "core/store/state.h"
 #include "core/tus/gather.h"
 
@@ -29,6 +31,13 @@ int app_upload_key(const struct app *a, const char *id, struct buf *out, struct 
 	if (buf_printf(out, "%s%s%.2s/%s", prefix, *prefix ? "/" : "", id, id) == 0)
 		return 0;
 	return err_set(err, ERR_INVALID, __func__, "the storage prefix is too long");
+}
+
+int app_forget_info(struct app *a, const char *key, struct err *err)
+{
+	if (!a->keep_info && blob_can(a->uploads, BLOB_CAP_REMOTE))
+		return 0;
+	return sidecar_del(a->uploads, key, err);
 }
 
 static int open_uploads(struct app *a, struct err *err)
@@ -70,36 +79,6 @@ static int open_sinks(struct app *a, struct err *err)
 	return 0;
 }
 
-/* Directory for the files of state and locks; the storage folder unless DEX_STATE_DB says
- * otherwise. */
-static int open_state(struct app *a, struct err *err)
-{
-	const struct config *c = a->config;
-	const char *slash = strrchr(c->state_db, '/');
-	struct buf dir;
-	int rc = -1;
-
-	buf_init(&dir, 4096);
-	if (slash && slash != c->state_db)
-		buf_add(&dir, c->state_db, (size_t)(slash - c->state_db));
-	else
-		buf_add_str(&dir, slash ? "/" : ".");
-	if (fsio_mkdirs(buf_str(&dir), false, err) < 0)
-		goto out;
-	bool durable = config_durability(c) != CONFIG_DURABLE_NONE;
-	a->state = state_open(a->backends.state[0], c->state_db, durable, err);
-	if (!a->state)
-		goto out;
-	/* Locks lie beside the state: whoever shares the one shares the other. */
-	buf_add_str(&dir, "/locks");
-	a->locks = lock_open(a->backends.lock[0], buf_str(&dir), err);
-	if (a->locks)
-		rc = 0;
-out:
-	buf_free(&dir);
-	return rc < 0 ? err_prefix(err, "DEX_STATE_DB=%s", c->state_db) : 0;
-}
-
 static void open_auth(struct app *a)
 {
 	const struct config *c = a->config;
@@ -134,6 +113,8 @@ int app_open(struct app *a, const struct config *c, const struct app_backends *b
 	a->hooks = &intake_hooks;
 	pthread_mutex_init(&a->target_mutex, NULL);
 	a->gather = gather_pool_new();
+	a->keep_info = str_eq(c->keep_info, "on") ||
+		       (str_eq(c->keep_info, "auto") && app_state_is_apart(c, backends));
 	if (open_uploads(a, err) < 0 || open_configs(a, err) < 0)
 		goto fail;
 	a->routing = routing_load(c->delivery_file, backends->blob, config_lookup, (void *)c, err);
@@ -142,7 +123,7 @@ int app_open(struct app *a, const struct config *c, const struct app_backends *b
 		goto fail;
 	}
 	a->targets = mem_zalloc((a->routing->ntargets + 1) * sizeof(struct blob_store *));
-	if (open_state(a, err) < 0 || open_sinks(a, err) < 0)
+	if (app_state_open(c, backends, &a->state, &a->locks, err) < 0 || open_sinks(a, err) < 0)
 		goto fail;
 	open_auth(a);
 	/* Counters are worth a warning, not an outage. */
@@ -195,7 +176,8 @@ static size_t count_lines(const struct buf *b)
 	return n;
 }
 
-size_t app_check(const struct config *c, const struct app_backends *backends, struct buf *problems)
+size_t app_check(const struct config *c, const struct app_backends *backends, struct buf *problems,
+	struct buf *warnings)
 {
 	struct app a = {.config = c, .backends = *backends};
 	struct err err = {0};
@@ -205,6 +187,7 @@ size_t app_check(const struct config *c, const struct app_backends *backends, st
 	if (!r)
 		buf_printf(problems, "DEX_DELIVERY_CONFIG_FILE: %s\n", err.text);
 	app_store_check(c, backends, r, problems);
+	app_state_check(c, backends, problems, warnings);
 	routing_free(r);
 	err_clear(&err);
 	if (open_configs(&a, &err) < 0 ||

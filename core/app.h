@@ -49,6 +49,7 @@ struct app {
 	const struct upload_hooks *hooks; /* what the life cycle calls at its turning points */
 	struct auth *auth;                /* NULL: nobody is asked who he is */
 	struct gather_pool *gather;       /* buffers for bodies */
+	bool keep_info;                   /* DEX_KEEP_INFO: see core/store/sidecar.h */
 	pthread_mutex_t target_mutex;
 };
 
@@ -62,14 +63,17 @@ void app_close(struct app *a);
 
 /* Append the storage key of an upload: {TUS_UPLOAD_PREFIX}/{first two hex digits}/{id}. */
 int app_upload_key(const struct app *a, const char *id, struct buf *out, struct err *err);
+/* Remove what describes the upload at ${key}; where none is made, a service is not asked for it. */
+int app_forget_info(struct app *a, const char *key, struct err *err);
 /* The opened store of target number ${index} in routing->targets; opened (made) on first use. */
 struct blob_store *app_target(struct app *a, size_t index, struct err *err);
 
 /*
  * --check-config: everything app_open reads, plus every manifest configuration, told at once as
- * lines in
- * ${problems}. Writes nothing. Returns the number of problems.
+ * lines in ${problems}; ${warnings} (NULL: services are not asked) gets what a person should know
+ * though all of it would start. Writes no file. Returns the number of problems.
  */
-size_t app_check(const struct config *c, const struct app_backends *backends, struct buf *problems);
+size_t app_check(const struct config *c, const struct app_backends *backends, struct buf *problems,
+	struct buf *warnings);
 
 #endif

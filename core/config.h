@@ -47,6 +47,7 @@ struct config {
 	const char *upload_folder;    /* LOCAL_FOLDER_UPLOADS_TUS */
 	const char *upload_prefix;    /* TUS_UPLOAD_PREFIX */
 	const char *state_db;         /* DEX_STATE_DB */
+	const char *keep_info;        /* DEX_KEEP_INFO: auto, on, off */
 	const char *metrics_file; /* DEX_METRICS_FILE, default {LOCAL_FOLDER_UPLOADS_TUS}/metrics */
 	const char *metrics_labels; /* METRICS_LABELS_FROM_MANIFEST */
 

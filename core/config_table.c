@@ -144,6 +144,13 @@ const struct config_row config_table[] = {
 		.def = CONFIG_FOLDER "/state.db",
 		FIELD(state_db),
 		.help = "SQLite file with the state of uploads and deliveries"},
+	{.name = "DEX_KEEP_INFO",
+		.type = CONFIG_CHOICE,
+		.def = "auto",
+		.choices = "auto|on|off",
+		FIELD(keep_info),
+		.help = "keep a description beside each upload, from which dex-deliver --recover "
+			"registers it again; auto: where the state lives in Redis"},
 	{.name = "DEX_METRICS_FILE",
 		.type = CONFIG_PATH,
 		.def = CONFIG_FOLDER "/metrics",
@@ -272,9 +279,10 @@ const struct config_row config_table[] = {
 	{.heading = "Redis",
 		.name = "REDIS_CONNECTION_STRING",
 		.type = CONFIG_TEXT,
-		.flags = ABSENT | CONFIG_SECRET,
-		.help = "redis:// or rediss:// address with user and password; state and locks "
-			"live there"},
+		.flags = CONFIG_SECRET,
+		.help = "redis://, rediss://, redis+sentinel:// or rediss+sentinel:// address with "
+			"user and password; state and locks then live there, for any number of "
+			"hosts"},
 
 	{.heading = "Authorization",
 		.name = "OAUTH_AUTH_ENABLED",

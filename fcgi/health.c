@@ -28,6 +28,8 @@
 
 #define PROBE_MS 2000
 #define KEEP_MS 5000
+#define NOTES_MAX 1024
+#define NO_ISSUE "None reported"
 #define PROBE_STACK (size_t)(256 * 1024)
 
 enum kind { PROBE_STORAGE, PROBE_STATE, PROBE_TARGET, PROBE_PUBLISHER, PROBE_AUTH };
@@ -39,7 +41,7 @@ struct probe {
 	char name[128];
 	bool running;
 	bool up;
-	char issue[ERR_TEXT_MAX];
+	char issue[NOTES_MAX];
 };
 
 static struct {
@@ -51,7 +53,8 @@ static struct {
 	int64_t asked_ms; /* when the last round began; 0: never */
 } health = {.mutex = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER};
 
-static int ask(const struct probe *p, struct err *err)
+/* ${notes}: what is to be known of a service that is up, as lines. */
+static int ask(const struct probe *p, struct buf *notes, struct err *err)
 {
 	struct blob_store *target;
 
@@ -59,7 +62,10 @@ static int ask(const struct probe *p, struct err *err)
 	case PROBE_STORAGE:
 		return blob_probe(p->app->uploads, true, err);
 	case PROBE_STATE:
-		return state_probe(p->app->state, err);
+		return state_probe(p->app->state, err) < 0 ||
+				       state_warnings(p->app->state, notes, err) < 0
+			       ? -1
+			       : 0;
 	case PROBE_TARGET:
 		target = app_target(p->app, p->index, err);
 		return target ? blob_probe(target, true, err) : -1;
@@ -71,11 +77,25 @@ static int ask(const struct probe *p, struct err *err)
 	return -1;
 }
 
+static void take_notes(struct probe *p, struct buf *notes)
+{
+	notes->len -= notes->data[notes->len - 1] == '\n';
+	notes->data[notes->len] = '\0';
+	for (size_t i = 0; i < notes->len; i++) {
+		if (notes->data[i] == '\n')
+			notes->data[i] = ';';
+	}
+	str_copy(p->issue, sizeof(p->issue), buf_str(notes));
+}
+
 static void *run_probe(void *arg)
 {
 	struct probe *p = arg;
 	struct err err = {0};
-	int rc = ask(p, &err);
+	struct buf notes;
+
+	buf_init(&notes, NOTES_MAX);
+	int rc = ask(p, &notes, &err);
 
 	if (rc < 0)
 		LOG(LOG_LEVEL_WARN, "a service is down", log_str("service", p->name),
@@ -84,10 +104,13 @@ static void *run_probe(void *arg)
 	p->up = rc == 0;
 	/* The page is open to all: what kind of failure, not the paths and addresses in its text.
 	 */
-	str_copy(p->issue, sizeof(p->issue), rc == 0 ? "None reported" : err_code_name(err.code));
+	str_copy(p->issue, sizeof(p->issue), rc == 0 ? NO_ISSUE : err_code_name(err.code));
+	if (rc == 0 && notes.len > 0)
+		take_notes(p, &notes);
 	p->running = false;
 	pthread_cond_broadcast(&health.ended);
 	pthread_mutex_unlock(&health.mutex);
+	buf_free(&notes);
 	return NULL;
 }
 
@@ -180,7 +203,7 @@ static void ask_round(struct app *app)
 	pthread_cond_broadcast(&health.ended);
 }
 
-/* ${insider}: may see what is wrong with what is down. */
+/* ${insider}: may see what is wrong. */
 static json_t *describe(bool insider)
 {
 	json_t *services = json_array();
@@ -189,7 +212,9 @@ static json_t *describe(bool insider)
 	for (size_t i = 0; i < health.n; i++) {
 		const struct probe *p = &health.probes[i];
 		bool up = p->up && !p->running;
-		const char *issue = up || insider ? p->issue : "shown to callers with a token";
+		const char *issue = p->issue;
+		if (!insider)
+			issue = up ? NO_ISSUE : "shown to callers with a token";
 		all_up = all_up && up;
 		json_array_append_new(
 			services, json_pack("{s:s, s:s, s:s}", "service", p->name, "status",

@@ -120,23 +120,35 @@ static int print_help_config(const struct options *o)
 	return rc == 0 ? EXIT_SUCCESS : EXIT_USAGE;
 }
 
+static void print_warnings(const struct buf *warnings)
+{
+	for (const char *line = buf_str(warnings); *line;) {
+		int len = (int)strcspn(line, "\n");
+		fprintf(stderr, "warning: %.*s\n", len, line);
+		line += len + (line[len] == '\n');
+	}
+}
+
 static int check_config(const struct options *o)
 {
 	struct config *config = NULL;
-	struct buf problems, dump;
+	struct buf problems, warnings, dump;
 
 	buf_init(&problems, PROBLEMS_MAX);
+	buf_init(&warnings, PROBLEMS_MAX);
 	buf_init(&dump, HELP_MAX);
 	if (config_load(o->appconf, &config, &problems) == 0) {
-		app_check(config, &backends, &problems);
+		app_check(config, &backends, &problems, &warnings);
 		if (config_dump(config, &dump) == 0)
 			fputs(buf_str(&dump), stdout);
 	}
 	fflush(stdout);
 	fputs(buf_str(&problems), stderr);
+	print_warnings(&warnings);
 	int status = problems.len == 0 ? EXIT_SUCCESS : EXIT_USAGE;
 	config_free(config);
 	buf_free(&dump);
+	buf_free(&warnings);
 	buf_free(&problems);
 	return status;
 }

@@ -332,6 +332,7 @@ static void stop_workers(struct server *s, size_t n)
 	}
 }
 
+/* SIGQUIT is what multiwatch hands on when it is told to end. */
 static void wait_for_stop(void)
 {
 	sigset_t set;
@@ -340,8 +341,9 @@ static void wait_for_stop(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGQUIT);
 	sigaddset(&set, SIGHUP);
-	while (sig != SIGTERM && sig != SIGINT) {
+	while (sig != SIGTERM && sig != SIGINT && sig != SIGQUIT) {
 		if (sigwait(&set, &sig) == 0 && sig == SIGHUP)
 			log_reopen();
 	}
@@ -409,6 +411,7 @@ static void set_signals(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGQUIT);
 	sigaddset(&set, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 }

@@ -22,8 +22,9 @@ bool serve_fastcgi_possible(void);
  */
 int serve_fastcgi_init(struct err *err);
 /*
- * Serve until SIGTERM or SIGINT; SIGHUP reopens the log. Running bodies are then stopped, what has
- * come of them is stored and answered. Returns 0, 1 when threads still hang in a request after 8 s
+ * Serve until SIGTERM, SIGQUIT or SIGINT; SIGHUP reopens the log. Running bodies are then stopped,
+ * what has come of them is stored and answered. Returns 0, 1 when threads still hang in a request
+ * after 8 s
  * (${app} must then not be closed under them), or -1 when nothing could be served.
  */
 int serve_fastcgi_run(struct app *app, struct err *err);

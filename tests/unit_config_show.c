@@ -4,6 +4,7 @@
 #include "core/base/str.h"
 #include "core/config_impl.h"
 #include "core/store/blob_impl.h"
+#include "core/store/state_impl.h"
 #include "tests/lib/config_world.h"
 
 #include <setjmp.h>
@@ -38,8 +39,12 @@ static void test_secrets_are_masked(void **state)
 		f, NULL, "CSRF_TOKEN: expected text without control characters, got ********\n");
 	unsetenv("CSRF_TOKEN");
 	config_world_env("REDIS_CONNECTION_STRING", "redis://u:geheim@h");
-	assert_int_equal(config_world_run(f, NULL), -1);
-	assert_null(strstr(f->problems.data, "geheim"));
+	assert_int_equal(config_world_run(f, NULL), 0);
+	buf_init(&dump, 1 << 16);
+	assert_int_equal(config_dump(f->config, &dump), 0);
+	assert_non_null(strstr(dump.data, "\nREDIS_CONNECTION_STRING=********\n"));
+	assert_null(strstr(dump.data, "geheim"));
+	buf_free(&dump);
 }
 
 static void test_long_values_are_cut(void **state)
@@ -54,9 +59,13 @@ static void test_long_values_are_cut(void **state)
 	assert_true(str_ends(f->problems.data, "x…\"\n"));
 }
 
-/* A variable that some backend's option table names. */
+/* A variable that some backend names. */
 static bool is_option(const char *variable)
 {
+	for (size_t i = 0; registry_state[i]; i++) {
+		if (registry_state[i]->env && strcmp(registry_state[i]->env, variable) == 0)
+			return true;
+	}
 	for (size_t i = 0; registry_blob[i]; i++) {
 		const struct blob_option_spec *spec = registry_blob[i]->options;
 		for (; spec->key; spec++) {

@@ -482,6 +482,16 @@ static void metrics_count_requests(void **state)
 	assert_true(responder_stop(&responder) >= 0);
 }
 
+static void sigquit_ends_it_as_well(void **state)
+{
+	(void)state;
+	responder_start(&responder, NULL);
+	assert_int_equal(get("GET", "/"), 200);
+	kill(responder.pid, SIGQUIT);
+	assert_int_equal(responder_wait(responder.pid, 15000), 0);
+	responder.pid = 0;
+}
+
 static void sighup_opens_the_log_anew(void **state)
 {
 	struct stat st;
@@ -540,6 +550,7 @@ int main(void)
 		TEST(info_and_route_tell_about_an_upload),
 		TEST(health_names_every_service),
 		TEST(metrics_count_requests),
+		TEST(sigquit_ends_it_as_well),
 		TEST(sighup_opens_the_log_anew),
 		TEST(without_a_listening_socket_it_says_so),
 	};

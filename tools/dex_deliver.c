@@ -14,10 +14,12 @@
 #include "core/store/state.h"
 #include "core/tus/upload.h"
 #include "tools/list.h"
+#include "tools/migrate.h"
 #include "tools/options.h"
 #include "tools/pool.h"
 #include "tools/progress.h"
 #include "tools/queue.h"
+#include "tools/recover.h"
 #include "tools/stop.h"
 
 #include <stdio.h>
@@ -182,6 +184,9 @@ static enum status dispatch(const struct call *c)
 		return list_print(c->app, c->filter, o->limit, o->json, &err) < 0
 			       ? complain(STATUS_OUTAGE, &err)
 			       : STATUS_OK;
+	if (o->recover)
+		return recover_uploads(c->app, o->dry_run, &err) < 0 ? complain(STATUS_OUTAGE, &err)
+								     : STATUS_OK;
 	if (o->dry_run)
 		return queue_dry_run(c->app, c->filter, o->retry, o->limit, &err) < 0
 			       ? complain(STATUS_OUTAGE, &err)
@@ -261,7 +266,7 @@ static enum status explain(
 		return complain(STATUS_OUTAGE, err);
 	struct buf problems;
 	buf_init(&problems, PROBLEMS_MAX);
-	if (app_check(c, backends, &problems) > 0)
+	if (app_check(c, backends, &problems, NULL) > 0)
 		print_problems(&problems);
 	else
 		complain(STATUS_USAGE, err);
@@ -303,6 +308,17 @@ int main(int argc, char **argv)
 	}
 	if (stop_listen(&err) < 0) {
 		status = complain(STATUS_OUTAGE, &err);
+		goto out;
+	}
+	if (o.migrate_from) {
+		status = STATUS_OK;
+		if (migrate_state(
+			    config, &backends, o.migrate_from, o.migrate_to, o.dry_run, &err) < 0)
+			status = complain(err.code == ERR_INVALID || err.code == ERR_NOT_FOUND ||
+							  err.code == ERR_EXISTS
+						  ? STATUS_USAGE
+						  : STATUS_OUTAGE,
+				&err);
 		goto out;
 	}
 	if (app_open(&app, config, &backends, false, &err) < 0) {

@@ -23,6 +23,8 @@ enum opt {
 	OPT_JSON,
 	OPT_DRY_RUN,
 	OPT_EXPIRE,
+	OPT_MIGRATE,
+	OPT_RECOVER,
 	OPT_QUIET,
 	OPT_VERBOSE,
 	OPT_VERSION,
@@ -42,6 +44,8 @@ static const struct option table[] = {
 	{"json", no_argument, NULL, OPT_JSON},
 	{"dry-run", no_argument, NULL, OPT_DRY_RUN},
 	{"expire", no_argument, NULL, OPT_EXPIRE},
+	{"migrate-state", required_argument, NULL, OPT_MIGRATE},
+	{"recover", no_argument, NULL, OPT_RECOVER},
 	{"quiet", no_argument, NULL, OPT_QUIET},
 	{"verbose", no_argument, NULL, OPT_VERBOSE},
 	{"version", no_argument, NULL, OPT_VERSION},
@@ -68,6 +72,17 @@ static const char help[] =
 	"      --json          with --list: as JSON\n"
 	"      --dry-run       tell what would be delivered where, and change nothing\n"
 	"      --expire        only keep house: expiry, retention, what crashes left behind\n"
+	"      --migrate-state FROM TO\n"
+	"                      move the state while nothing else runs, and tell what was moved; "
+	"each\n"
+	"                      is sqlite:PATH, or redis for the one at REDIS_CONNECTION_STRING. "
+	"TO\n"
+	"                      must be empty, or be what an interrupted move has left. With\n"
+	"                      --dry-run: only count\n"
+	"      --recover       after the state was lost: register what is in storage again, so "
+	"that it is\n"
+	"                      delivered anew, and tell what could not be. With --dry-run: only "
+	"count\n"
 	"      --quiet         tell of failures only\n"
 	"      --verbose       log as well what goes well\n"
 	"      --version       show the version and exit\n"
@@ -136,6 +151,12 @@ static enum options_result take(int opt, const char *value, struct options *out)
 	case OPT_EXPIRE:
 		out->expire = true;
 		break;
+	case OPT_MIGRATE:
+		out->migrate_from = value;
+		break;
+	case OPT_RECOVER:
+		out->recover = true;
+		break;
 	case OPT_QUIET:
 		out->quiet = true;
 		break;
@@ -159,6 +180,12 @@ static enum options_result check(const struct options *o)
 {
 	if (o->watch + o->list + o->dry_run + o->expire > 1)
 		return wrong("only one of --watch, --list, --dry-run and --expire can be given");
+	if (o->recover && (o->migrate_from || o->watch || o->list || o->expire || o->retry ||
+				  o->upload || o->target || o->limit > 0))
+		return wrong("--recover goes with --config and --dry-run only");
+	if (o->migrate_from && (o->watch || o->list || o->expire || o->retry || o->upload ||
+				       o->target || o->limit > 0))
+		return wrong("--migrate-state goes with --config and --dry-run only");
 	if (o->json && !o->list)
 		return wrong("--json goes with --list only");
 	if (o->quiet && o->verbose)
@@ -191,6 +218,10 @@ enum options_result options_parse(int argc, char **argv, struct options *out)
 		enum options_result res = take(opt, optarg, out);
 		if (res != OPTIONS_RUN)
 			return res;
+		if (opt == OPT_MIGRATE && optind == argc)
+			return wrong("--migrate-state takes two places");
+		if (opt == OPT_MIGRATE)
+			out->migrate_to = argv[optind++];
 	}
 	if (optind < argc)
 		return wrong("unexpected argument \"%s\"", argv[optind]);

@@ -8,11 +8,14 @@
 /* The command line of dex-deliver. */
 
 struct options {
-	const char *config; /* dotenv file or NULL */
-	const char *upload; /* only this one, or NULL */
-	const char *target; /* only this one, or NULL */
-	size_t jobs;        /* 0: as configured */
-	size_t limit;       /* 0: none */
+	const char *config;       /* dotenv file or NULL */
+	const char *upload;       /* only this one, or NULL */
+	const char *target;       /* only this one, or NULL */
+	size_t jobs;              /* 0: as configured */
+	size_t limit;             /* 0: none */
+	const char *migrate_from; /* --migrate-state FROM TO, or NULL */
+	const char *migrate_to;
+	bool recover;
 	bool watch;
 	bool retry;
 	bool list;

@@ -52,6 +52,8 @@ static int remove_data(struct sweep *s, const struct upload *u, struct err *err)
 	int rc = app_upload_key(s->app, u->id, &key, &cause);
 	if (rc == 0)
 		rc = blob_del(s->app->uploads, buf_str(&key), u->token, &cause);
+	if (rc == 0)
+		rc = app_forget_info(s->app, buf_str(&key), &cause);
 	buf_free(&key);
 	if (rc < 0) {
 		LOG(LOG_LEVEL_ERROR, "data of an ended upload cannot be removed",

@@ -17,6 +17,8 @@ struct lock { /* first member of the backend's own struct */
 
 struct lock_backend {
 	const char *name;
+	/* As in struct state_backend: state and locks are kept at the same place. */
+	const char *env;
 	struct lock_service *(*open)(const char *where, struct err *err);
 	void (*close)(struct lock_service *svc);
 	/*

@@ -11,8 +11,27 @@ struct state { /* first member of the backend's own struct */
 	const struct state_backend *backend;
 };
 
+/*
+ * An upload as it moves from one store to another, with what struct upload does not tell. Leases
+ * and fencing tokens stay behind: nobody works while a state is moved, and the tokens of one kind
+ * of lock mean nothing to another.
+ */
+struct state_move_row {
+	struct upload upload;
+	int64_t delivered_at;        /* all deliveries are done; 0: not yet */
+	int64_t ended_at;            /* when it became a tombstone */
+	bool removable;              /* a tombstone whose data are still in storage */
+	struct delivery *deliveries; /* in the order they were made; the walk leaves this empty */
+	size_t ndeliveries;
+};
+/* Return -1 + ${err} to stop. What is pointed to is only valid during the call. */
+typedef int state_move_row_fn(void *arg, const struct state_move_row *row, struct err *err);
+typedef int state_move_message_fn(void *arg, const struct outbox_message *m, struct err *err);
+
 struct state_backend {
 	const char *type;
+	/* Where this variable is set it is the `where` of open; NULL: a file beside the uploads. */
+	const char *env;
 	struct state *(*open)(const char *where, bool durable, struct err *err);
 	void (*close)(struct state *s);
 	int (*probe)(struct state *s, struct err *err);
@@ -68,6 +87,20 @@ struct state_backend {
 		struct state *s, const char *key, int64_t now, struct buf *out, struct err *err);
 	enum state_result (*kv_put)(struct state *s, const char *key, const char *value, size_t len,
 		bool only_if_absent, int64_t now, int64_t expires_at, struct err *err);
+
+	/*
+	 * For state_move. Every upload, in the order they were made if the store knows it; one may
+	 * come twice. Every message, those of one upload and sink together and in their order.
+	 */
+	int (*move_uploads)(struct state *s, state_move_row_fn *fn, void *arg, struct err *err);
+	int (*move_messages)(
+		struct state *s, state_move_message_fn *fn, void *arg, struct err *err);
+	/* Put what is not there yet; ${added} (0 before) counts it. Messages: all of one upload and
+	 * sink, or none where the store has one of them. */
+	int (*move_put_uploads)(struct state *s, const struct state_move_row *rows, size_t n,
+		size_t *added, struct err *err);
+	int (*move_put_messages)(
+		struct state *s, const struct outbox_list *msgs, size_t *added, struct err *err);
 };
 
 #endif

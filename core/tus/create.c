@@ -5,6 +5,8 @@
 #include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/metrics.h"
+#include "core/store/blob.h"
+#include "core/store/sidecar.h"
 #include "core/tus/hooks.h"
 #include "core/tus/upload_impl.h"
 
@@ -37,6 +39,22 @@ static int complete_at_once(
 		return 0;
 	struct upload_step step = {.to = 0, .length = UPLOAD_LENGTH_UNKNOWN};
 	return upload_step(a, up, &step, err);
+}
+
+/* Beside the data to come. Without it the upload cannot survive a lost state, but is one. */
+static void describe(struct app *a, const struct upload *up)
+{
+	struct err err = {0};
+	struct buf key;
+
+	if (!a->keep_info || up->kind == UPLOAD_PARTIAL)
+		return;
+	buf_init(&key, BLOB_KEY_MAX);
+	if (app_upload_key(a, up->id, &key, &err) < 0 ||
+		sidecar_write(a->uploads, buf_str(&key), up, &err) < 0)
+		LOG(LOG_LEVEL_ERROR, "an upload was not described in storage",
+			log_str("upload_id", up->id), log_err(&err));
+	buf_free(&key);
 }
 
 int upload_create(struct app *a, const struct upload_request *r, struct upload *out,
@@ -76,6 +94,7 @@ int upload_create(struct app *a, const struct upload_request *r, struct upload *
 	};
 	if (state_upload_create(a->state, out, &limits, &rows, err) < 0)
 		goto fail;
+	describe(a, out);
 	notify_batch_send_local(&batch);
 	metrics_add(METRIC_UPLOADS_CREATED, "", 1);
 	if (complete_at_once(a, r, out, err) < 0)

@@ -412,6 +412,7 @@ int upload_terminate(struct app *a, struct upload_hold *h, struct err *err)
 	struct err left = {0};
 	if (app_upload_key(a, up->id, &key, &left) < 0 ||
 		blob_del(a->uploads, buf_str(&key), up->token, &left) < 0 ||
+		app_forget_info(a, buf_str(&key), &left) < 0 ||
 		state_upload_removed(a->state, up->id, &left) < 0)
 		LOG(LOG_LEVEL_WARN, "data of a terminated upload are left to the sweep",
 			log_str("upload_id", up->id), log_err(&left));

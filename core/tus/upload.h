@@ -106,4 +106,20 @@ int upload_terminate(struct app *a, struct upload_hold *h, struct err *err);
 /* End of life of an unfinished upload (or finished partial), 0 when it has none. */
 int64_t upload_expires_at(const struct app *a, const struct upload *u);
 
+enum upload_recovery {
+	RECOVERY_KNOWN,       /* the state has it */
+	RECOVERY_WHOLE,       /* registered as complete: its deliveries are due */
+	RECOVERY_UNFINISHED,  /* registered as open, at what storage has */
+	RECOVERY_LOST,        /* parts in an object store that nobody can go on with */
+	RECOVERY_UNDESCRIBED, /* data without a readable description */
+	RECOVERY_COUNT
+};
+/*
+ * Register an upload again that lies in storage and that the state has lost (core/store/sidecar.h).
+ * What an interrupted checksum left unverified can no longer be told apart and counts. Only looks
+ * with ${dry_run}.
+ */
+int upload_recover(
+	struct app *a, const char *id, bool dry_run, enum upload_recovery *out, struct err *err);
+
 #endif

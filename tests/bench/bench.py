@@ -19,6 +19,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, HERE)
 
 import big  # noqa: E402
+import hosts  # noqa: E402
 import many  # noqa: E402
 import measure  # noqa: E402
 import objects  # noqa: E402
@@ -26,7 +27,9 @@ import small  # noqa: E402
 import stalled  # noqa: E402
 import tokens  # noqa: E402
 
-PARTS = {"a": big, "b": small, "c": stalled, "d": many, "e": objects, "g": tokens}
+PARTS = {
+    "a": big, "b": small, "c": stalled, "d": many, "e": objects, "f": hosts, "g": tokens,
+}  # fmt: skip
 
 
 class Table:

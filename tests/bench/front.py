@@ -45,7 +45,9 @@ PEERS = """
 
 
 class Front(Stack):
-    def __init__(self, durability, storage="file", config=None, **settings):
+    def __init__(
+        self, durability, storage="file", config=None, state="sqlite", groups=1, **settings
+    ):
         base = tempfile.gettempdir()
         tempfile.tempdir = measure.quick_directory(base)
         try:
@@ -53,6 +55,8 @@ class Front(Stack):
                 settings={"LOGGER_DEBUG_ON": "false", "DEX_DURABILITY": durability, **settings},
                 storage=storage,
                 config=config,
+                state=state,
+                groups=groups,
             )
         finally:
             tempfile.tempdir = base

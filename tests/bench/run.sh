@@ -3,10 +3,11 @@
 # The benchmarks: DEX Upload beside nginx's own PUT, @tus/server and rclone, in one run on this machine.
 #
 #   DEX_BIN (build/release)   where the two programs and bench/load are
-#   BENCH_ONLY (a,b,c,d,e,g)   a: 1 GiB in one PATCH   b: uploads of 10 KiB   c: 1,000 stalled senders
+#   BENCH_ONLY (a,b,c,d,e,f,g) a: 1 GiB in one PATCH   b: uploads of 10 KiB   c: 1,000 stalled senders
 #                             d: a million finished uploads   e: object stores
+#                             f: state in Redis, beside SQLite
 #                             g: requests with a bearer token beside the same without
-#   BENCH_ROUNDS (3)          how often a, b and e are repeated, in shuffled order; where it is not set
+#   BENCH_ROUNDS (3)          how often a, b, e and f are repeated, in shuffled order; where it is not set
 #                             and one round of e takes more than a minute, e is done only once
 #   BENCH_STORE_SIZE (1GiB)   size of the file of e, also in KiB, MiB or plain bytes
 #

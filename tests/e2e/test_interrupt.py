@@ -10,7 +10,7 @@ from lib.check import expect, expect_error
 from lib.manifests import encode, manifest
 from lib.tus import OCT, payload
 
-SERVERS = ("nginx", "apache", "cgi", "nginx+s3", "nginx+azure")
+SERVERS = ("nginx", "apache", "cgi", "nginx+s3", "nginx+azure", "nginx+redis")
 GIB = 1 << 30
 
 
@@ -307,7 +307,7 @@ def test_too_many_uploads_at_once(start, server):
         return
     s = start(settings={"DEX_THREADS": "4"})
     held, refused = [], None
-    paths = [s.tus.new(1000) for _ in range(6)]
+    paths = [s.tus.new(1000) for _ in range(4 * s.groups + 2)]
     try:
         for path in paths:
             c = s.tus.start_patch(path, 0, 1000)

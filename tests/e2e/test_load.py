@@ -10,6 +10,7 @@ from lib import http, proc
 from lib.manifests import STREAMS, manifest
 from lib.tus import payload
 
+SERVERS = ("nginx", "nginx+redis")
 SECONDS = float(os.environ.get("DEX_TEST_LOAD_SECONDS", "5"))
 CLIENTS = 12
 

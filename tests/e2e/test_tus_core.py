@@ -7,7 +7,7 @@ from lib import http, proc
 from lib.check import UNKNOWN_ID, expect, expect_error
 from lib.tus import OCT, payload, upload_id
 
-SERVERS = ("nginx", "apache", "cgi", "nginx+s3", "nginx+azure")
+SERVERS = ("nginx", "apache", "cgi", "nginx+s3", "nginx+azure", "nginx+redis", "cgi+redis")
 BAD_NUMBERS = ("-1", "abc", "1.5", "", " ", "+1", "0x10", "9223372036854775808", "1 2", "١")
 
 

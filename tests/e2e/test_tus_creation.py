@@ -8,7 +8,7 @@ from lib.check import UNKNOWN_ID, UUID, expect, expect_error
 from lib.manifests import decode, encode, manifest
 from lib.tus import OCT, payload, upload_id
 
-SERVERS = ("nginx", "apache", "cgi", "nginx+s3", "nginx+azure")
+SERVERS = ("nginx", "apache", "cgi", "nginx+s3", "nginx+azure", "nginx+redis")
 
 
 def uploads_made(stack):

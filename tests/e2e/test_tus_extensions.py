@@ -12,7 +12,7 @@ from lib.check import UNKNOWN_ID, expect, expect_error
 from lib.manifests import encode, manifest
 from lib.tus import payload, upload_id
 
-SERVERS = ("nginx", "apache", "cgi", "nginx+s3", "nginx+azure")
+SERVERS = ("nginx", "apache", "cgi", "nginx+s3", "nginx+azure", "nginx+redis")
 IMF = re.compile(
     r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) "
     r"\d{4} \d\d:\d\d:\d\d GMT\Z"

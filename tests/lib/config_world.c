@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/lib/config_world.h"
 
+#include "core/base/mem.h"
+#include "tests/lib/scratch.h"
+
 #include "core/base/str.h"
 
 #include <setjmp.h>
@@ -43,17 +46,9 @@ int config_world_setup(void **state)
 
 int config_world_teardown(void **state)
 {
-	static const char *const files[] = {
-		"app.env", "other.env", "deploy/delivery.yml", "data/upload-configs/x"};
-	static const char *const dirs[] = {
-		"data/upload-configs", "data", "upload-configs", "deploy", "elsewhere"};
 	struct config_world *f = *state;
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
-		(void)unlink(files[i]);
-	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
-		(void)rmdir(dirs[i]);
 	assert_int_equal(chdir("/"), 0);
-	assert_int_equal(rmdir(f->dir), 0);
+	scratch_remove(mem_strdup(f->dir));
 	config_free(f->config);
 	buf_free(&f->problems);
 	free(f);

@@ -5,9 +5,10 @@ A module test_*.py holds functions test_*. What a function names as parameters i
   stack  an installation shared by the functions of the module (module.STACK), one per entry of
          module.SERVERS; the function runs once for each
   start  start(server=..., **Stack arguments): an installation of its own, stopped at its end
-  server the name of the web server, storage the kind of storage ("file", "s3", "azure")
+  server the name of the web server, storage the kind of storage ("file", "s3", "azure"), state
+         that of the state ("sqlite", "redis")
 An entry of module.SERVERS is the name of a web server, "nginx", or of one with the storage behind
-it, "nginx+s3". module.EXCEPTIONS maps (entry, row) to the reason why that row cannot hold there;
+it, "nginx+s3", or with three groups of responders that share files and a Redis, "nginx+redis". module.EXCEPTIONS maps (entry, row) to the reason why that row cannot hold there;
 the row is the part of the function's name between "test_" and the next "_".
 """
 
@@ -22,7 +23,7 @@ import traceback
 from . import services
 from .stack import Stack
 
-EVERYWHERE = "nginx,apache,cgi,nginx+s3,nginx+azure"
+EVERYWHERE = "nginx,apache,cgi,nginx+s3,nginx+azure,nginx+redis,cgi+redis"
 
 
 class Skip(Exception):
@@ -64,15 +65,12 @@ def row_of(name):
 class Factory:
     """start(...): a stack for one function."""
 
-    def __init__(self, server, storage):
-        self.server = server
-        self.storage = storage
+    def __init__(self, given):
+        self.given = given
         self.stacks = []
 
     def __call__(self, **kw):
-        kw.setdefault("server", self.server)
-        kw.setdefault("storage", self.storage)
-        stack = Stack(**kw)
+        stack = Stack(**{**self.given, **kw})
         self.stacks.append(stack)
         return stack
 
@@ -89,10 +87,23 @@ class Factory:
         assert not faults, "\n".join(faults)
 
 
-def run_function(results, name, function, server, storage, shared):
-    factory = Factory(server, storage)
+def stack_of(variant):
+    """Arguments of Stack."""
+    server, _, behind = variant.partition("+")
+    if behind == "redis":
+        groups = 3 if server == "nginx" else 1
+        return {"server": server, "storage": "file", "state": "redis", "groups": groups}
+    return {"server": server, "storage": behind or "file"}
+
+
+def run_function(results, name, function, variant, shared):
+    stack_args = stack_of(variant)
+    factory = Factory(stack_args)
     wants = inspect.signature(function).parameters
-    given = {"stack": shared, "start": factory, "server": server, "storage": storage}
+    given = {
+        "stack": shared, "start": factory, "server": stack_args["server"],
+        "storage": stack_args["storage"], "state": stack_args.get("state", "sqlite"),
+    }  # fmt: skip
     began = time.monotonic()
     error = reason = None
     try:
@@ -124,8 +135,6 @@ def run_module(results, module_name, patterns):
     for variant in getattr(module, "SERVERS", ("nginx",)):
         if variant not in wanted:
             continue
-        server, _, storage = variant.partition("+")
-        storage = storage or "file"
         tag = f"{module_name}[{variant}]" if hasattr(module, "SERVERS") else module_name
         chosen = [(n, f) for n, f in tests if matches(f"{tag}.{n}", patterns)]
         if not chosen:
@@ -134,7 +143,7 @@ def run_module(results, module_name, patterns):
         shared = None
         if any("stack" in inspect.signature(f).parameters for _, f in chosen):
             try:
-                given = {"server": server, "storage": storage, **getattr(module, "STACK", {})}
+                given = {**stack_of(variant), **getattr(module, "STACK", {})}
                 shared = Stack(**given)
             except (AssertionError, OSError) as e:
                 results.add(f"{tag}.start", 0, f"the stack did not start: {e}")
@@ -144,7 +153,7 @@ def run_module(results, module_name, patterns):
             if why:
                 results.add(f"{tag}.{name}", 0, reason=why)
             else:
-                run_function(results, f"{tag}.{name}", function, server, storage, shared)
+                run_function(results, f"{tag}.{name}", function, variant, shared)
         if shared:
             error = None
             try:

@@ -66,6 +66,13 @@ def nginx(stack):
             },
         ),
     )
+    with open(f"{web}/nginx.conf") as f:
+        text = f.read()
+    one = "server unix:dex.sock;"
+    assert one in text
+    # Where all are killed at once, none is to be left out afterwards, as one alone never is.
+    groups = [f"server unix:{stack.socket(n)} max_fails=0;" for n in range(stack.groups)]
+    write(f"{web}/nginx.conf", text.replace(one, " ".join(groups)))
     for name in ("front-error.conf", "fastcgi.conf"):
         shutil.copy(f"{ROOT}/deploy/nginx/{name}", web)
     if os.path.isdir(f"{ROOT}/build/ui"):

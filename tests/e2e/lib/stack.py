@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 
 from . import http, proc, prom, servers, stores
+from .redis import Redis
 from .manifests import STREAMS
 from .tus import Tus, upload_id
 
@@ -48,15 +49,18 @@ def delivery_config(targets):
 
 class Stack:
     """${storage}: "file", "s3", "azure", or an ObjectStorage; ${deliver_to}: the kind of all
-    targets ("file", "s3", "az-blob") or a function that makes the target of a name. A setting of
-    None is one that is not made."""
+    targets ("file", "s3", "az-blob") or a function that makes the target of a name. ${state}: "sqlite",
+    "redis", or a function that starts one in a directory. ${groups}: of ${responders} each, behind
+    one web server, as on so many hosts. A setting of None is one that is not made."""
 
     def __init__(
         self, server="nginx", responders=1, settings=None, watch=False, config=None,
-        storage="file", deliver_to="file",
+        storage="file", deliver_to="file", state="sqlite", groups=1,
     ):  # fmt: skip
         self.server = server
         self.responders_wanted = responders
+        self.groups = groups
+        self.all_responders = responders * groups
         self.dir = tempfile.mkdtemp(prefix="dex-e2e-")
         os.chmod(self.dir, 0o755)
         self.web = f"{self.dir}/web"
@@ -79,6 +83,11 @@ class Stack:
         self.delivers_to = {name: deliver_to(name) for name in TARGETS}
         self.delivery_file = f"{self.dir}/delivery.yml"
         servers.write(self.delivery_file, config or delivery_config(self.delivers_to))
+        self.redis = None
+        self.state = state if isinstance(state, str) else "redis"
+        if self.state == "redis":
+            make = Redis if state == "redis" else state
+            self.redis = make(f"{self.dir}/redis")
         self.settings = {
             "SERVER_PORT": str(self.port),
             "UI_PORT": str(self.ui_port),
@@ -87,6 +96,7 @@ class Stack:
             "DEX_DELIVERY_CONFIG_FILE": self.delivery_file,
             "LOGGER_DEBUG_ON": "true",
             **self.store.settings,
+            **(self.redis.settings if self.redis else {}),
             **{k: v for to in self.delivers_to.values() for k, v in to.env.items()},
             **(settings or {}),
         }
@@ -94,6 +104,7 @@ class Stack:
         self.tus = Tus(self.addr, f"{self.prefix}/files")
         self.daemons = []
         self.front = self.fcgi = self.watcher = None
+        self.fcgis = []  # one per group
         self.deaths_expected = False  # set where a test kills responders
         try:
             self._start(watch)
@@ -128,14 +139,21 @@ class Stack:
         return d
 
     def start_responders(self, **env):
-        self.fcgi = self._daemon(
+        self.fcgis = [self._start_group(n, env) for n in range(self.groups)]
+        self.fcgi = self.fcgis[0]
+
+    def socket(self, group):
+        return f"dex{group or ''}.sock"
+
+    def _start_group(self, n, env):
+        return self._daemon(
             [
-                servers.program("spawn-fcgi"), "-n", "-s", "dex.sock", "-M", "0666", "-b", "4096",
-                "-d", self.dir, "--", servers.program("multiwatch"), "-f",
+                servers.program("spawn-fcgi"), "-n", "-s", self.socket(n), "-M", "0666",
+                "-b", "4096", "-d", self.dir, "--", servers.program("multiwatch"), "-f",
                 str(self.responders_wanted), "-r", "1000", "-t", "200", "-s", "TERM", "--",
                 self.binary("dex-upload"),
             ],
-            "dex-upload.log",
+            f"dex-upload{n or ''}.log",
             self.web,
             self.env(**env),
         )  # fmt: skip
@@ -161,7 +179,7 @@ class Stack:
         def up():
             assert self.front.running(), f"{self.server} ended:\n{self.logs()}"
             try:
-                return self.get("/", timeout=5).status == 200
+                return all(self.get("/", timeout=5).status == 200 for _ in range(self.groups))
             except OSError:
                 return False
 
@@ -171,11 +189,15 @@ class Stack:
             raise AssertionError(f"{e}\n{self.logs()}") from None
 
     def stop_responders(self):
-        return self.fcgi.stop()
+        for d in self.fcgis:
+            d.signal(signal.SIGTERM)
+        return max((d.stop() for d in self.fcgis), key=lambda rc: 99 if rc is None else abs(rc))
 
     def _end_all(self):
         statuses = [(d.argv[0], d.stop()) for d in reversed(self.daemons)]
         self.daemons = []
+        if self.redis:
+            self.redis.stop()
         return statuses
 
     def stop(self, keep=False):
@@ -191,6 +213,8 @@ class Stack:
             faults += [f"a secret stands in {path}" for path in self._that_tell_secrets()]
             if self.storage != "file" and os.path.exists(f"{self.data}/tus-prefix"):
                 faults.append(f"uploads were kept in files, not in {self.storage}")
+            if self.redis and glob.glob(f"{self.data}/state.db*"):
+                faults.append("the state was kept in a file, not in Redis")
             for line in self.logs().splitlines():
                 if "runtime error:" in line or "AddressSanitizer" in line:
                     faults.append(line)
@@ -201,11 +225,12 @@ class Stack:
 
     def _that_tell_secrets(self):
         """Logs, reports, events and the state, where they have the key of a store in them."""
-        stores = [self.store, *self.delivers_to.values()]
+        stores = [self.store, *self.delivers_to.values(), *([self.redis] if self.redis else [])]
         secrets = {secret.encode() for store in stores for secret in store.secrets}
         if not secrets:
             return
-        for base in (f"{self.dir}/log", f"{self.web}/log", self.data):
+        kept = glob.glob(f"{self.dir}/redis/**/appendonlydir", recursive=True)
+        for base in (f"{self.dir}/log", f"{self.web}/log", self.data, *kept):
             for at, dirs, names in os.walk(base):
                 dirs[:] = [d for d in dirs if d != "tus-prefix"]
                 for path in (os.path.join(at, name) for name in names):
@@ -227,7 +252,7 @@ class Stack:
         return "\n".join(text)
 
     def responder_pids(self):
-        return [p for p in proc.children(self.fcgi.pid) if proc.alive(p)] if self.fcgi else []
+        return [p for d in self.fcgis for p in proc.children(d.pid) if proc.alive(p)]
 
     def kill_responders(self):
         self.deaths_expected = True
@@ -325,6 +350,8 @@ class Stack:
 
     def messages_are_due(self):
         """What a crash or a lost folder kept from being written is due a minute later: now."""
+        if self.redis:
+            return self.redis.messages_are_due()
         con = sqlite3.connect(self.state_db, timeout=20, isolation_level=None)
         con.execute("UPDATE outbox SET due_at = 0")
         con.close()
