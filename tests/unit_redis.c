@@ -502,11 +502,16 @@ static void slot_that_moves_is_followed(void **state)
 		fail_msg("%s", w->err.text);
 	assert_int_equal(reply->integer, 1);
 	freeReplyObject(reply);
-	/* Keys that are neither here nor there are nowhere served together. */
-	assert_int_equal(
-		redis_eval(w->r, &touch, keys + 1, 2, NULL, 0, false, &reply, &w->err), REDIS_DOWN);
+	/*
+	 * Keys that are neither here nor there are nowhere served together. Where the last of the
+	 * tries is cut short by the time limit, its outcome is not known.
+	 */
+	enum redis_result split =
+		redis_eval(w->r, &touch, keys + 1, 2, NULL, 0, false, &reply, &w->err);
+	assert_true(split == REDIS_DOWN || split == REDIS_UNKNOWN);
 	assert_int_equal(w->err.code, ERR_UNAVAILABLE);
-	assert_non_null(strstr(w->err.text, "TRYAGAIN"));
+	if (split == REDIS_DOWN)
+		assert_non_null(strstr(w->err.text, "TRYAGAIN"));
 	reply = redis_server_command(from, "MIGRATE 127.0.0.1 %u {foo}old 0 5000", to->port);
 	assert_string_equal(reply->str, "OK");
 	freeReplyObject(reply);
@@ -685,10 +690,13 @@ static void replica_is_no_server(void **state)
 	redis_server_start(&w->servers[0], NULL);
 	(void)snprintf(config, sizeof(config), "replicaof 127.0.0.1 %u\n", w->servers[0].port);
 	redis_server_start(&w->servers[1], config);
-	open_uri(w, "redis://127.0.0.1:%u?timeout=300ms", w->servers[1].port);
-	assert_int_equal(command(w, false, &reply, "SET", "a", "1"), REDIS_DOWN);
+	open_uri(w, "redis://127.0.0.1:%u?timeout=1s", w->servers[1].port);
+	/* As above: the last try may be cut short by the time limit. */
+	enum redis_result refused = command(w, false, &reply, "SET", "a", "1");
+	assert_true(refused == REDIS_DOWN || refused == REDIS_UNKNOWN);
 	assert_int_equal(w->err.code, ERR_UNAVAILABLE);
-	assert_non_null(strstr(w->err.text, "READONLY"));
+	if (refused == REDIS_DOWN)
+		assert_non_null(strstr(w->err.text, "READONLY"));
 	freeReplyObject(redis_server_command(&w->servers[1], "REPLICAOF NO ONE"));
 	set(w, "a", "1");
 }
