@@ -158,6 +158,19 @@ static void add_key_file(struct rules *r, const char *file)
 	buf_free(&path);
 }
 
+/* Certificates and key for Redis stand in its address: …?ca_file=PATH&cert_file=PATH */
+static void add_redis(struct rules *r, const struct config *c)
+{
+	const char *at = config_in_force(c, "REDIS_CONNECTION_STRING");
+
+	while (at && (at = strstr(at, "_file=")) != NULL) {
+		at += strlen("_file=");
+		char *path = mem_strndup(at, strcspn(at, "&#"));
+		add_folder_of(r, path, SANDBOX_READ, false);
+		free(path);
+	}
+}
+
 /* Files that the object stores read keys from, by their options and by their variables. */
 static void add_stores(struct rules *r, const struct config *c, const struct app_backends *b,
 	const struct routing *routing)
@@ -207,6 +220,7 @@ int confine_enter(
 	add_system(&rules);
 	add_folders(&rules, c);
 	add_stores(&rules, c, backends, routing);
+	add_redis(&rules, c);
 	int rc = sandbox_enter(rules.items, rules.n, required, &state, err);
 	if (rc < 0)
 		err_prefix(err, "DEX_SANDBOX=on");

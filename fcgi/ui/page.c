@@ -164,5 +164,8 @@ void page_error(struct http_request *r, const struct err *err)
 void page_redirect(struct http_request *r, const char *path)
 {
 	http_status(r, 303);
+	/* The page it leads to asks where its visitor comes from: the policy of a redirect counts.
+	 */
+	http_add_header(r, "Referrer-Policy", "same-origin");
 	http_add_header(r, "Location", "%s%s", r->prefix, path);
 }
