@@ -528,6 +528,16 @@ static int lock_redis_request(struct lock_service *base, const char *id, struct 
 	return 0;
 }
 
+static void lock_redis_look(struct lock *base)
+{
+	struct redis_lock *l = (struct redis_lock *)base;
+	struct redis_service *svc = (struct redis_service *)base->svc;
+	pthread_mutex_lock(&svc->mutex);
+	if (clock_mono_ms() >= l->renewed_at + LEASE_MS - MARGIN_MS)
+		mark(l, LOCK_LOST);
+	pthread_mutex_unlock(&svc->mutex);
+}
+
 static void lock_redis_release(struct lock *base)
 {
 	struct redis_lock *l = (struct redis_lock *)base;
@@ -547,4 +557,5 @@ const struct lock_backend lock_redis_backend = {
 	.try_acquire = lock_redis_try_acquire,
 	.request = lock_redis_request,
 	.release = lock_redis_release,
+	.look = lock_redis_look,
 };

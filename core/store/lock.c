@@ -81,6 +81,8 @@ void lock_release(struct lock *l)
 
 enum lock_state lock_renew(struct lock *l)
 {
+	if (l->svc->backend->look)
+		l->svc->backend->look(l);
 	return (enum lock_state)l->state;
 }
 

@@ -42,7 +42,10 @@ enum lock_result lock_acquire(struct lock_service *svc, const char *id, int64_t 
 	struct lock **out, struct err *err);
 /* Free the lock. NULL is fine. */
 void lock_release(struct lock *l);
-/* Cheap: no system call in the common case. Call between pieces of work. */
+/*
+ * Cheap: no system call in the common case. Call between pieces of work, and right before what only
+ * the holder may do.
+ */
 enum lock_state lock_renew(struct lock *l);
 /*
  * A descriptor that becomes readable when lock_renew would no longer answer LOCK_KEPT, for poll(2)

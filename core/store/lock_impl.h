@@ -31,6 +31,12 @@ struct lock_backend {
 	 */
 	int (*request)(struct lock_service *svc, const char *id, struct err *err);
 	void (*release)(struct lock *l); /* calls lock_base_end and frees */
+	/*
+	 * Set the state by the clock, without asking anybody: a process that was stopped for longer
+	 * than its lease must learn of it before it writes, and before any thread had the time to
+	 * tell. NULL: locks without leases.
+	 */
+	void (*look)(struct lock *l);
 };
 
 /* Fill the base members of a new lock; -1 when no eventfd can be had. */

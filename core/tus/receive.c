@@ -94,6 +94,11 @@ static int mark_unverified(struct receive *rc, struct err *err)
 	return upload_step(rc->app, &rc->hold->up, &step, err);
 }
 
+static int lost(struct err *err)
+{
+	return err_set(err, ERR_INTERRUPTED, __func__, "another request for this upload took over");
+}
+
 /* Give the gathered bytes to storage. On failure `stored` still tells how many were taken. */
 static int flush(struct receive *rc, struct err *err)
 {
@@ -102,6 +107,12 @@ static int flush(struct receive *rc, struct err *err)
 
 	if (rc->fill == 0)
 		return 0;
+	/* We may have been stopped for a while. What another holder wrote is not to be overwritten.
+	 */
+	if (lock_renew(rc->hold->lock) == LOCK_LOST) {
+		rc->fill = 0;
+		return lost(err);
+	}
 	if (!rc->writer) {
 		rc->writer = blob_begin(rc->app->uploads, buf_str(&rc->key), BLOB_RESUME,
 			(uint64_t)rc->stored, up->token, up->length > 0 ? (uint64_t)up->length : 0,
@@ -184,7 +195,7 @@ static int keep_lock(struct receive *rc, struct err *err)
 	case LOCK_LOST:
 		break;
 	}
-	return err_set(err, ERR_INTERRUPTED, __func__, "another request for this upload took over");
+	return lost(err);
 }
 
 /*

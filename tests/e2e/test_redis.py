@@ -261,10 +261,10 @@ def test_failed_over_by_sentinel(start):
 
 
 def holder_of(stack, path):
-    """The group whose responder writes the upload."""
+    """The group whose responder writes the upload; its description may be another's."""
     for n in range(stack.groups):
         with open(f"{stack.dir}/log/dex-upload{n or ''}.log", errors="replace") as f:
-            if any("op=begin" in line and upload_id(path) in line for line in f):
+            if any("op=begin" in line and f"{upload_id(path)} " in line for line in f):
                 return n
     return None
 
@@ -294,7 +294,7 @@ def test_the_holder_of_a_lock_is_stopped(start):
                 return r.get("Upload-Offset") if r.status == 200 else None
 
             at = int(proc.until(offset, "another holder", 3 * LEASE, 0.05))
-            assert at == 50_000
+            assert at == 50_000, at
             assert time.monotonic() - began > LEASE - 2, "the lease was not waited for"
 
             def finish(path=path, data=data, at=at):
