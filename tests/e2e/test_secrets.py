@@ -75,6 +75,7 @@ def test_secrets_are_told_nowhere(start):
     settings["OAUTH_INTROSPECTION_CLIENT_SECRET"] = "dex-secret"  # the issuer knows it
     settings["AWS_ACCESS_KEY_ID"] = "AKIAPUBLIC"
     settings.pop("DEX_HTTP_PROXY")
+    settings.pop("REDIS_CONNECTION_STRING")  # would be where the state lives; see test_redis
     s = start(
         settings=i.settings(**settings, DEX_RETRY_DELAY="1ms", DEX_STORE_TIMEOUT="1s",
             EVENT_MAX_RETRY_COUNT="1"),
