@@ -64,7 +64,7 @@ export function sha256(path) {
 /** A page that fails the scenario when a script of it fails or the policy refuses something. */
 export async function open(context, scenario) {
   const page = await context.newPage()
-  page.setDefaultTimeout(20000)
+  page.setDefaultTimeout(60000)
   page.on('pageerror', (error) => scenario.faults.push(`script: ${error.message}`))
   page.on('console', (message) => {
     if (/Content Security Policy/.test(message.text())) scenario.faults.push(message.text())
@@ -214,6 +214,8 @@ export function idOf(page) {
 }
 
 export async function give(page, ...paths) {
+  // It shows once the script listens; before, a choice would go unheard.
+  await page.locator('#browse').waitFor()
   await page.setInputFiles('#file', paths)
 }
 
