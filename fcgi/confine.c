@@ -161,9 +161,10 @@ static void add_key_file(struct rules *r, const char *file)
 /* Certificates and key for Redis stand in its address: …?ca_file=PATH&cert_file=PATH */
 static void add_redis(struct rules *r, const struct config *c)
 {
-	const char *at = config_in_force(c, "REDIS_CONNECTION_STRING");
+	const char *address = config_in_force(c, "REDIS_CONNECTION_STRING");
+	const char *at = address ? strstr(address, "_file=") : NULL;
 
-	while (at && (at = strstr(at, "_file=")) != NULL) {
+	for (; at; at = strstr(at, "_file=")) {
 		at += strlen("_file=");
 		char *path = mem_strndup(at, strcspn(at, "&#"));
 		add_folder_of(r, path, SANDBOX_READ, false);
