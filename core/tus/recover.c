@@ -28,16 +28,9 @@ static int enter(struct app *a, struct upload *up, const char *key, int64_t size
 {
 	struct upload_step step = {.to = size, .length = UPLOAD_LENGTH_UNKNOWN, .fence = fence};
 
-	if (size > 0 && !blob_can(a->uploads, BLOB_CAP_STORED_BY_SYNC)) {
-		struct blob_writer *w = blob_begin(
-			a->uploads, key, BLOB_RESUME, (uint64_t)size, "", (uint64_t)size, err);
-		if (!w)
-			return upload_storage_failed(err);
-		int rc = blob_sync(w, err);
-		blob_end(w);
-		if (rc < 0)
-			return upload_storage_failed(err);
-	}
+	if (size > 0 && !blob_can(a->uploads, BLOB_CAP_STORED_BY_SYNC) &&
+		upload_sync_stored(a, up, key, size, err) < 0)
+		return -1;
 	if (state_upload_create(a->state, up, NULL, NULL, err) < 0)
 		return -1;
 	return size > 0 || up->length == 0 ? upload_step(a, up, &step, err) : 0;

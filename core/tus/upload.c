@@ -251,8 +251,7 @@ int upload_find(struct app *a, const char *id, struct upload *out, struct err *e
 	return upload_find_own(a, id, NULL, out, err);
 }
 
-/* Make the first ${size} bytes of ${key} durable; a dead writer may have left them in the cache. */
-static int sync_stored(
+int upload_sync_stored(
 	struct app *a, const struct upload *up, const char *key, int64_t size, struct err *err)
 {
 	struct blob_writer *w =
@@ -325,7 +324,7 @@ static int recover_bytes(struct app *a, struct upload *up, const char *key,
 	} else if (size > up->offset && up->beyond == BEYOND_GOOD &&
 		   blob_can(a->uploads, BLOB_CAP_ADOPT)) {
 		if (upload_must_sync(a, up, size, UPLOAD_LENGTH_UNKNOWN) &&
-			sync_stored(a, up, key, size, err) < 0)
+			upload_sync_stored(a, up, key, size, err) < 0)
 			return -1;
 		step->to = size;
 	} else if (up->offset != up->length) {

@@ -37,6 +37,13 @@ int upload_storage_failed(struct err *err);
 int upload_finish(struct app *a, struct upload *up, struct blob_writer *w,
 	const struct upload_step *s, struct err *err);
 
+/*
+ * Make the first ${size} bytes of ${key}, where ${up} is stored in place, durable: whoever wrote
+ * them may have died and left them in the system's cache. What lies beyond them is cut off.
+ */
+int upload_sync_stored(
+	struct app *a, const struct upload *up, const char *key, int64_t size, struct err *err);
+
 /* Bytes up to ${to} must be synced before upload_step may say so. */
 bool upload_must_sync(const struct app *a, const struct upload *up, int64_t to, int64_t length);
 
