@@ -112,7 +112,7 @@ run_cmocka() { # PROGRAM [NAME=VALUE...]
 run_e2e() { # NAME DIRECTORY-OF-PROGRAMS PATTERN...
   local name=$1 bin=$2 began=$SECONDS log=$results/log.$BASHPID passed failed skipped last
   shift 2
-  DEX_BIN=$root/$bin /usr/bin/python3 tests/e2e/run.py "$@" > "$log" 2>&1
+  DEX_BIN=$root/$bin /usr/bin/python3 tests/e2e/run.py -j 2 "$@" > "$log" 2>&1
   last=$(tail -n 1 "$log")
   if [[ $last =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ ([0-9]+)\ skipped)?$ ]]; then
     passed=${BASH_REMATCH[1]} failed=${BASH_REMATCH[2]} skipped=${BASH_REMATCH[4]:-0}

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""End-to-end scenarios: run.py [-v] [PATTERN...].
+"""End-to-end scenarios: run.py [-v] [-j JOBS] [PATTERN...].
 
 A PATTERN is a part of "module(server).function", for example "tus", "test_tus_core(nginx+s3)" or
 "C31". DEX_BIN names the directory of the programs,
@@ -30,11 +30,12 @@ def main():
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # servers are not left behind
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("-v", "--verbose", action="store_true", help="name the tests that pass, too")
+    p.add_argument("-j", "--jobs", type=int, default=1, help="so many modules side by side")
     p.add_argument("pattern", nargs="*", default=[])
     a = p.parse_args()
     modules = sorted(os.path.basename(f)[:-3] for f in glob.glob(f"{HERE}/test_*.py"))
     patterns = [f"*{x.replace('[', '(')}*" for x in a.pattern] or ["*"]
-    return runner.main(modules, patterns, a.verbose)
+    return runner.main(modules, patterns, a.verbose, a.jobs)
 
 
 if __name__ == "__main__":

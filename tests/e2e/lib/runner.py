@@ -15,7 +15,10 @@ the row is the part of the function's name between "test_" and the next "_".
 import fnmatch
 import importlib
 import inspect
+import itertools
+import multiprocessing
 import os
+import signal
 import sys
 import time
 import traceback
@@ -48,6 +51,12 @@ class Results:
             self.passed += 1
             if self.verbose:
                 print(f"PASS {name} ({seconds:.2f} s)", flush=True)
+
+    def count(self, other):
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+        self.failures += other.failures
 
     def line(self):
         text = f"{self.passed} passed, {self.failed} failed"
@@ -128,52 +137,101 @@ def matches(name, patterns):
     return any(fnmatch.fnmatchcase(plain, p) for p in patterns)
 
 
-def run_module(results, module_name, patterns):
+def units_of(modules):
+    """(module, entry of its SERVERS) pairs: what runs in one piece, with one shared stack."""
+    wanted = os.environ.get("DEX_TEST_SERVERS", EVERYWHERE).split(",")
+    for name in modules:
+        for variant in getattr(importlib.import_module(name), "SERVERS", ("nginx",)):
+            if variant in wanted:
+                yield name, variant
+
+
+def run_unit(results, module_name, variant, patterns):
     module = importlib.import_module(module_name)
     tests = [(n, f) for n, f in vars(module).items() if n.startswith("test_") and callable(f)]
-    wanted = os.environ.get("DEX_TEST_SERVERS", EVERYWHERE).split(",")
-    for variant in getattr(module, "SERVERS", ("nginx",)):
-        if variant not in wanted:
-            continue
-        tag = f"{module_name}[{variant}]" if hasattr(module, "SERVERS") else module_name
-        chosen = [(n, f) for n, f in tests if matches(f"{tag}.{n}", patterns)]
-        if not chosen:
-            continue
-        exceptions = getattr(module, "EXCEPTIONS", {})
-        shared = None
-        if any("stack" in inspect.signature(f).parameters for _, f in chosen):
-            try:
-                given = {**stack_of(variant), **getattr(module, "STACK", {})}
-                shared = Stack(**given)
-            except (AssertionError, OSError) as e:
-                results.add(f"{tag}.start", 0, f"the stack did not start: {e}")
-                continue
-        for name, function in chosen:
-            why = exceptions.get((variant, row_of(name)))
-            if why:
-                results.add(f"{tag}.{name}", 0, reason=why)
-            else:
-                run_function(results, f"{tag}.{name}", function, variant, shared)
-        if shared:
-            error = None
-            try:
-                shared.stop()
-            except AssertionError as e:
-                error = str(e)
-            results.add(f"{tag}.ended_without_sanitizer_reports", 0, error)
+    tag = f"{module_name}[{variant}]" if hasattr(module, "SERVERS") else module_name
+    chosen = [(n, f) for n, f in tests if matches(f"{tag}.{n}", patterns)]
+    if not chosen:
+        return
+    began = time.monotonic()
+    exceptions = getattr(module, "EXCEPTIONS", {})
+    shared = None
+    if any("stack" in inspect.signature(f).parameters for _, f in chosen):
+        try:
+            given = {**stack_of(variant), **getattr(module, "STACK", {})}
+            shared = Stack(**given)
+        except (AssertionError, OSError) as e:
+            results.add(f"{tag}.start", 0, f"the stack did not start: {e}")
+            return
+    for name, function in chosen:
+        why = exceptions.get((variant, row_of(name)))
+        if why:
+            results.add(f"{tag}.{name}", 0, reason=why)
+        else:
+            run_function(results, f"{tag}.{name}", function, variant, shared)
+    if shared:
+        error = None
+        try:
+            shared.stop()
+        except AssertionError as e:
+            error = str(e)
+        results.add(f"{tag}.ended_without_sanitizer_reports", 0, error)
+    print(f"{tag}: {time.monotonic() - began:.1f} s", flush=True)
 
 
-def main(modules, patterns, verbose):
-    results = Results(verbose)
+def run_some(take, units, patterns, results):
+    """Run the units whose numbers ${take} gives out, until there are no more."""
     try:
-        for name in modules:
-            began = time.monotonic()
-            before = results.passed + results.failed + results.skipped
-            run_module(results, name, patterns)
-            if results.passed + results.failed + results.skipped > before:
-                print(f"{name}: {time.monotonic() - began:.1f} s", flush=True)
+        while (n := take()) < len(units):
+            run_unit(results, *units[n], patterns)
     finally:
         services.stop()
+
+
+def run_side_by_side(jobs, units, patterns, results):
+    """${jobs} processes take one unit after the other; each has services of its own."""
+    given_out = multiprocessing.Value("i", 0)
+    answers = multiprocessing.SimpleQueue()
+
+    def take():
+        with given_out.get_lock():
+            given_out.value += 1
+            return given_out.value - 1
+
+    def work():
+        # Ctrl-C reaches the whole group; one SIGTERM from here, and not both, ends a job. A handler,
+        # since what is started would inherit that a signal is ignored.
+        signal.signal(signal.SIGINT, lambda *_: None)
+        mine = Results(results.verbose)
+        try:
+            run_some(take, units, patterns, mine)
+        finally:
+            answers.put(mine)
+
+    processes = [multiprocessing.Process(target=work) for _ in range(jobs)]
+    try:
+        for p in processes:
+            p.start()
+        for p in processes:
+            p.join()
+            if p.exitcode:
+                results.add(f"job {p.pid}", 0, f"ended with {p.exitcode}")
+    except BaseException:
+        for p in processes:
+            p.terminate()
+            p.join()
+        raise
+    while not answers.empty():
+        results.count(answers.get())
+
+
+def main(modules, patterns, verbose, jobs):
+    results = Results(verbose)
+    units = list(units_of(modules))
+    if jobs > 1:
+        run_side_by_side(jobs, units, patterns, results)
+    else:
+        run_some(itertools.count().__next__, units, patterns, results)
     if results.failures:
         print("failed: " + ", ".join(results.failures), file=sys.stderr)
     print(results.line(), flush=True)
