@@ -14,6 +14,7 @@
 #include "core/base/mem.h"
 #include "core/base/random.h"
 #include "core/base/str.h"
+#include "core/base/thread.h"
 #include "core/store/lock_impl.h"
 
 #include <dirent.h>
@@ -21,7 +22,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -188,16 +188,7 @@ static int open_watch(struct file_service *svc, struct err *err)
 
 static int start_thread(struct file_service *svc, struct err *err)
 {
-	pthread_attr_t attr;
-	sigset_t all, old;
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, WATCHER_STACK);
-	/* Signals are for the threads that expect them. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	int rc = pthread_create(&svc->watcher, &attr, watch, svc);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	pthread_attr_destroy(&attr);
+	int rc = thread_start(&svc->watcher, WATCHER_STACK, watch, svc);
 	if (rc == 0)
 		return 0;
 	errno = rc;

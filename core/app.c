@@ -17,12 +17,14 @@
 #include "core/store/publish.h"
 #include "core/store/sidecar.h"
 #include "core/store/state.h"
+#include "core/tracer.h"
 #include "core/tus/gather.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define CONFIG_LOOK_MS 2000
+#define LAST_SPANS_MS 1000
 
 int app_upload_key(const struct app *a, const char *id, struct buf *out, struct err *err)
 {
@@ -102,6 +104,22 @@ static void open_auth(struct app *a)
 		a->state);
 }
 
+static void open_tracer(struct app *a)
+{
+	const struct config *c = a->config;
+
+	if (!*c->otlp_endpoint)
+		return;
+	a->tracer = tracer_new(&(struct tracer_options){
+		.endpoint = c->otlp_endpoint,
+		.headers = c->otlp_headers,
+		.service = c->otel_service,
+		.environment = c->environment,
+		.ca_file = config_in_force(c, "DEX_CA_FILE"),
+		.proxy = config_in_force(c, "DEX_HTTP_PROXY"),
+	});
+}
+
 int app_open(struct app *a, const struct config *c, const struct app_backends *backends,
 	bool responder, struct err *err)
 {
@@ -126,6 +144,7 @@ int app_open(struct app *a, const struct config *c, const struct app_backends *b
 	if (app_state_open(c, backends, &a->state, &a->locks, err) < 0 || open_sinks(a, err) < 0)
 		goto fail;
 	open_auth(a);
+	open_tracer(a);
 	/* Counters are worth a warning, not an outage. */
 	if (metrics_open(c->metrics_file, responder, &metrics) < 0)
 		LOG(LOG_LEVEL_WARN, "metrics are not counted", log_str("file", c->metrics_file),
@@ -139,6 +158,7 @@ fail:
 void app_close(struct app *a)
 {
 	metrics_close();
+	tracer_free(a->tracer, LAST_SPANS_MS);
 	auth_free(a->auth);
 	notify_close(&a->notify);
 	lock_close(a->locks);

@@ -26,6 +26,7 @@ struct publish_backend;
 struct routing;
 struct state;
 struct state_backend;
+struct tracer;
 struct upload_hooks;
 
 struct app_backends { /* the registry, as the mains see it; arrays end with NULL */
@@ -47,6 +48,7 @@ struct app {
 	struct blob_store **targets; /* per routing->targets, opened on first use; see app_target */
 	struct notify notify;
 	const struct upload_hooks *hooks; /* what the life cycle calls at its turning points */
+	struct tracer *tracer;            /* NULL: no spans are sent */
 	struct auth *auth;                /* NULL: nobody is asked who he is */
 	struct gather_pool *gather;       /* buffers for bodies */
 	bool keep_info;                   /* DEX_KEEP_INFO: see core/store/sidecar.h */

@@ -79,6 +79,11 @@ struct config {
 	const char *auth_client_id;         /* OAUTH_INTROSPECTION_CLIENT_ID */
 	const char *auth_client_secret;     /* OAUTH_INTROSPECTION_CLIENT_SECRET */
 
+	/* traces */
+	const char *otlp_endpoint; /* OTEL_EXPORTER_OTLP_ENDPOINT; "": no spans are sent */
+	const char *otlp_headers;  /* OTEL_EXPORTER_OTLP_HEADERS */
+	const char *otel_service;  /* OTEL_SERVICE_NAME */
+
 	struct config_values *values; /* all rows as text, and the dotenv's other variables */
 };
 

@@ -28,6 +28,7 @@ enum config_type {
 	CONFIG_HOST,     /* host name or address, no port */
 	CONFIG_HOST_PORT,
 	CONFIG_SERVICE, /* URL of a service: https, or http on this machine */
+	CONFIG_URL,     /* http or https URL of something that is sent no secret of others */
 	CONFIG_SCOPES,  /* OAuth scopes (RFC 6749 section 3.3), one space between them */
 	/* lists: the field has no blanks and no repeats */
 	CONFIG_ORIGINS,  /* "*" alone, or scheme://host[:port] in lower case */

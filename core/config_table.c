@@ -516,6 +516,21 @@ const struct config_row config_table[] = {
 		.type = CONFIG_TEXT,
 		.flags = ABSENT,
 		.help = "Processing Status API, probed by /health"},
+	{.name = "OTEL_EXPORTER_OTLP_ENDPOINT",
+		.type = CONFIG_URL,
+		FIELD(otlp_endpoint),
+		.help = "OpenTelemetry collector that is sent the spans of requests and "
+			"deliveries (OTLP/HTTP, JSON), such as http://localhost:4318"},
+	{.name = "OTEL_EXPORTER_OTLP_HEADERS",
+		.type = CONFIG_TEXT,
+		.flags = CONFIG_SECRET,
+		FIELD(otlp_headers),
+		.help = "header fields for the collector, \"name=value,name=value\""},
+	{.name = "OTEL_SERVICE_NAME",
+		.type = CONFIG_TEXT,
+		.def = "dex-upload",
+		FIELD(otel_service),
+		.help = "name of the service in its traces"},
 };
 
 const size_t config_table_len = sizeof(config_table) / sizeof(config_table[0]);

@@ -158,11 +158,13 @@ static int parse_host(const struct config_row *row, const char *text, struct con
 	return host_valid(text) ? parse_text(row, text, out) : -1;
 }
 
-/* What is sent there, or comes from there, is not for others' eyes. */
-static int parse_service(const struct config_row *row, const char *text, struct config_value *out)
+static int parse_url(const struct config_row *row, const char *text, struct config_value *out)
 {
 	struct uri u = {0};
-	bool ok = uri_parse(text, &u, NULL) == 0 && (u.tls || loopback_is(u.host));
+	bool ok = uri_parse(text, &u, NULL) == 0;
+	/* What is sent to a service, or comes from it, is not for others' eyes. */
+	if (ok && row->type == CONFIG_SERVICE)
+		ok = u.tls || loopback_is(u.host);
 	uri_free(&u);
 	return ok ? parse_text(row, text, out) : -1;
 }
@@ -321,7 +323,8 @@ static const struct {
 	[CONFIG_HOST] = {parse_host, "a host name or address without port"},
 	[CONFIG_HOST_PORT] = {parse_host_port,
 		"a host name or address, with a port if not the usual one"},
-	[CONFIG_SERVICE] = {parse_service, "an https URL, or an http one on this machine"},
+	[CONFIG_SERVICE] = {parse_url, "an https URL, or an http one on this machine"},
+	[CONFIG_URL] = {parse_url, "an http or https URL"},
 	[CONFIG_SCOPES] = {parse_scopes, "scopes separated by spaces"},
 	[CONFIG_ORIGINS] = {parse_origins,
 		"* or a comma-separated list of origins such as https://app.example.org:8443"},

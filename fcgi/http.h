@@ -67,6 +67,7 @@ struct http_request {
 	uint64_t body_read;      /* bytes of body taken so far */
 	enum http_drain drain;   /* set by the transport */
 	unsigned flags;          /* enum route_flags of the route; 0 until one was found */
+	const char *route;       /* its path, or what stands before the id; NULL until then */
 
 	struct auth_identity identity; /* who sends it; empty where nobody was asked */
 

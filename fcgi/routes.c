@@ -252,6 +252,7 @@ void routes_dispatch(struct http_request *r)
 		return;
 	}
 	r->flags = found->flags;
+	r->route = base_path(r, found);
 	if (may_call(r, found->flags))
 		call(r, found);
 }

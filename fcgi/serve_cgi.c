@@ -114,6 +114,9 @@ void serve_cgi_run(struct app *app)
 
 	http_serve(app, &cgi_io, &q, HTTP_DRAIN_ALL);
 	free(q.window);
+	/* The web server takes the answer for whole: nobody waits for what is sent elsewhere yet.
+	 */
+	(void)close(STDOUT_FILENO);
 }
 
 void serve_cgi_refuse(void)

@@ -12,7 +12,7 @@ core/net       : core/base/|core/net/
 core/auth      : core/base/|core/net/|core/auth/|core/store/state\.h
 core/store     : core/base/|core/store/|core/metrics\.h
 core/tus       : core/base/|core/store/|core/tus/|core/app\.h|core/metrics\.h
-core/dex       : core/base/|core/store/|core/dex/|core/app\.h|core/metrics\.h|core/version\.h|core/config\.h|core/tus/hooks\.h
+core/dex       : core/base/|core/store/|core/dex/|core/app\.h|core/metrics\.h|core/tracer\.h|core/version\.h|core/config\.h|core/tus/hooks\.h
 core           : core/
 backends       : core/base/|core/net/|core/store/[a-z]*_impl\.h|core/store/[a-z]*\.h|backends/
 fcgi           : core/|fcgi/

@@ -5,6 +5,7 @@
 #include "core/base/err.h"
 #include "core/base/fsio.h"
 #include "core/base/str.h"
+#include "core/base/trace.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -245,6 +246,17 @@ static void put_string(struct line *l, const char *key, const char *value, bool 
 	put_field(l, &f, sink.format, quote);
 }
 
+/* Lines of one trace are found together. */
+static void put_trace(struct line *l)
+{
+	const struct trace_context *c = trace_current();
+	char id[TRACE_ID_SIZE];
+	if (!c)
+		return;
+	str_hex(id, c->trace_id, TRACE_ID_BYTES);
+	put_string(l, "trace_id", id, false);
+}
+
 static void finish(struct line *l, enum log_format format)
 {
 	const char *tail = "\n";
@@ -287,6 +299,7 @@ void log_write(enum log_level level, const char *msg, const struct log_field *fi
 	put_string(&l, "msg", msg, true);
 	put_string(&l, "program", sink.program, false);
 	put_string(&l, "environment", sink.environment, false);
+	put_trace(&l);
 	for (; fields && fields->key; fields++)
 		put_field(&l, fields, sink.format, false);
 	finish(&l, sink.format);

@@ -3,10 +3,11 @@
 
 #include "core/base/clock.h"
 #include "core/base/mem.h"
+#include "core/base/thread.h"
+#include "core/base/trace.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <time.h>
@@ -82,7 +83,9 @@ static void *work(void *arg)
 	pthread_mutex_lock(&p->mutex);
 	while ((t = next_task(p)) != NULL) {
 		pthread_mutex_unlock(&p->mutex);
+		trace_enter(t->trace);
 		t->fn(t->arg);
+		trace_enter(NULL);
 		pthread_mutex_lock(&p->mutex);
 		t->done = 1; /* from here on ${t} is its owner's again */
 		pthread_cond_broadcast(&p->ended);
@@ -109,23 +112,11 @@ static void join_gone(struct tasks *p)
 /* Start one thread, with the mutex held; false when the system has none to give. */
 static bool add_thread(struct tasks *p)
 {
-	static const int of_the_thread[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP};
-	sigset_t all, before;
-	pthread_attr_t attr;
 	struct worker *w = mem_zalloc(sizeof(*w));
 
 	join_gone(p);
 	w->pool = p;
-	/* Signals to the process are for the threads that know what to do about them. */
-	sigfillset(&all);
-	for (size_t i = 0; i < sizeof(of_the_thread) / sizeof(of_the_thread[0]); i++)
-		sigdelset(&all, of_the_thread[i]);
-	pthread_sigmask(SIG_BLOCK, &all, &before);
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_SIZE);
-	bool made = pthread_create(&w->thread, &attr, work, w) == 0;
-	pthread_attr_destroy(&attr);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	bool made = thread_start(&w->thread, STACK_SIZE, work, w) == 0;
 	if (made)
 		p->threads++;
 	else
@@ -138,6 +129,7 @@ void tasks_start(struct tasks *p, struct task *t)
 	t->next = NULL;
 	t->done = 0;
 	t->pool = p;
+	t->trace = trace_current();
 	pthread_mutex_lock(&p->mutex);
 	/* An idle thread that was woken and did not run yet counts for the task that woke it. */
 	bool wanted = p->queued >= p->idle && p->threads < p->threads_max;

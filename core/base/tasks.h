@@ -11,6 +11,7 @@
  */
 
 struct tasks;
+struct trace_context;
 struct task { /* the caller's, must live until task_wait has returned */
 	void (*fn)(void *arg);
 	void *arg;
@@ -18,6 +19,7 @@ struct task { /* the caller's, must live until task_wait has returned */
 	struct task *next;
 	int done;
 	struct tasks *pool;
+	const struct trace_context *trace; /* of the thread that started it, see trace.h */
 };
 
 struct tasks *tasks_new(size_t threads_max);

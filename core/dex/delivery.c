@@ -17,6 +17,7 @@
 #include "core/dex/routing.h"
 #include "core/metrics.h"
 #include "core/store/blob.h"
+#include "core/tracer.h"
 
 #include <string.h>
 
@@ -342,10 +343,32 @@ static enum delivery_outcome deliver(struct run *r, struct err *err)
 	}
 }
 
+static void end_span(struct run *r, struct trace_span *span, enum delivery_outcome outcome,
+	const struct err *err)
+{
+	const char *failure = NULL;
+
+	if (outcome == DELIVERY_ERROR)
+		failure = err->text;
+	else if (outcome == DELIVERY_RETRIED || outcome == DELIVERY_GIVEN_UP)
+		failure = r->cause.text;
+
+	tracer_end(r->app->tracer, span, TRACE_CONSUMER, "deliver",
+		(const struct log_field[]){
+			log_str("dex.upload_id", r->d.upload_id),
+			log_str("dex.target", r->d.target),
+			log_int("dex.attempt", r->d.attempt + 1),
+			log_int("dex.size", r->u.length),
+			{.key = 0},
+		},
+		failure);
+}
+
 enum delivery_outcome delivery_run_one(struct app *a, const struct delivery_filter *f,
 	const char *owner, const struct delivery_progress *progress, struct err *err)
 {
 	struct run r = {.app = a, .owner = owner, .progress = progress, .start = clock_now()};
+	struct trace_span span;
 	switch (state_delivery_lease(
 		a->state, f, owner, r.start, a->config->delivery_lease_ms, &r.d, err)) {
 	case STATE_OK:
@@ -360,7 +383,9 @@ enum delivery_outcome delivery_run_one(struct app *a, const struct delivery_filt
 	buf_init(&r.left_out, LOCATION_MAX);
 	count(&r, "started");
 	count_active(&r, 1);
+	tracer_begin(a->tracer, &span, &(struct trace_origin){.upload_id = r.d.upload_id});
 	enum delivery_outcome outcome = deliver(&r, err);
+	end_span(&r, &span, outcome, err);
 	count_active(&r, -1);
 	if (progress && progress->ended) {
 		const char *text = r.cause.text;

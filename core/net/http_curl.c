@@ -5,6 +5,7 @@
 #include "core/base/err.h"
 #include "core/base/mem.h"
 #include "core/base/str.h"
+#include "core/base/trace.h"
 #include "core/net/uri.h"
 
 #define CURL_DISABLE_TYPECHECK
@@ -304,6 +305,22 @@ static void append_field(struct work *w, const char *line)
 		w->rc = CURLE_OUT_OF_MEMORY;
 }
 
+/* Behind the signature: what stands on the way may change these. */
+static void set_trace(struct work *w)
+{
+	const struct trace_context *c = trace_current();
+	char line[sizeof("traceparent: ") + TRACE_STATE_MAX];
+	char parent[TRACE_PARENT_SIZE];
+	if (!c)
+		return;
+	(void)snprintf(line, sizeof(line), "traceparent: %s", trace_format(c, parent));
+	append_field(w, line);
+	if (c->state[0] == '\0')
+		return;
+	(void)snprintf(line, sizeof(line), "tracestate: %s", c->state);
+	append_field(w, line);
+}
+
 static void set_fields(struct work *w)
 {
 	const struct net_headers *h = &w->t->request->headers;
@@ -330,6 +347,7 @@ static void set_fields(struct work *w)
 		buf_reset(&line);
 	}
 	buf_free(&line);
+	set_trace(w);
 	SET(w, CURLOPT_HTTPHEADER, w->fields);
 }
 

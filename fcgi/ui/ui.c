@@ -88,6 +88,7 @@ void ui_dispatch(struct http_request *r)
 		str_copy(r->upload_id, sizeof(r->upload_id), id);
 	}
 	r->flags = route->flags;
+	r->route = route->path;
 	if ((route->flags & ROUTE_AUTH) && !authorize_request(r, AUTH_NEED_CHANGE)) {
 		ask_for_token(r);
 		return;

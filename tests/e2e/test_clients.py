@@ -8,30 +8,13 @@ import subprocess
 import tempfile
 from urllib.parse import urlsplit
 
-from lib import proc, servers
+from lib import installed, proc
 from lib.manifests import manifest
 from lib.runner import Skip
 from lib.tus import payload, upload_id
 
 STACK = {"watch": True}
-HERE = os.path.dirname(os.path.abspath(__file__))
-SOURCE = f"{HERE}/clients"
-BUILD = f"{servers.ROOT}/build/clients"
-
-
-def up_to_date(stamp, source):
-    return os.path.exists(stamp) and open(stamp).read() == open(source).read()
-
-
-def install(name, source, command):
-    """Run an installation in build/clients unless it has been done for this very list."""
-    stamp = f"{BUILD}/{name}.stamp"
-    if up_to_date(stamp, source):
-        return
-    r = subprocess.run(command, cwd=BUILD, capture_output=True, text=True, shell=True, timeout=300)
-    if r.returncode != 0:
-        raise Skip(f"{name} cannot be installed: {(r.stderr or r.stdout).strip()[-300:]}")
-    shutil.copy(source, stamp)
+SOURCE, BUILD = installed.SOURCE, installed.BUILD
 
 
 def run_client(argv, mode, stack, data, m):
@@ -49,25 +32,17 @@ def run_client(argv, mode, stack, data, m):
 def js(stack, mode, data, m):
     if not shutil.which("node") or not shutil.which("npm"):
         raise Skip("node and npm are missing")
+    os.makedirs(BUILD, exist_ok=True)
     for name in ("package.json", "package-lock.json", "client.mjs"):
-        shutil.copy(f"{SOURCE}/{name}", _build())
-    install("tus-js-client", f"{SOURCE}/package-lock.json", "npm ci --no-audit --no-fund --silent")
+        shutil.copy(f"{SOURCE}/{name}", BUILD)
+    installed.once(
+        "tus-js-client", f"{SOURCE}/package-lock.json", "npm ci --no-audit --no-fund --silent"
+    )
     return json.loads(run_client(["node", "client.mjs"], mode, stack, data, m))
 
 
 def python(stack, mode, data, m):
-    venv = f"{_build()}/venv"
-    install(
-        "tuspy", f"{SOURCE}/requirements.txt",
-        f"/usr/bin/python3 -m venv '{venv}' &&"
-        f" '{venv}/bin/pip' -q install -r '{SOURCE}/requirements.txt'",
-    )  # fmt: skip
-    return run_client([f"{venv}/bin/python", f"{SOURCE}/client.py"], mode, stack, data, m)
-
-
-def _build():
-    os.makedirs(BUILD, exist_ok=True)
-    return BUILD
+    return run_client([installed.python(), f"{SOURCE}/client.py"], mode, stack, data, m)
 
 
 def arrives(stack, url, data):
