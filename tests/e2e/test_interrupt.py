@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Broken, stalled, contested requests: what arrived stays, newcomers go on, refusals come early."""
 
+import contextlib
 import socket
 import threading
 import time
@@ -109,12 +110,12 @@ def test_takeover_by_patch(stack):
     c.close()
 
 
-def test_takeover_of_a_busy_patch(stack):
-    """The holder is not silent: its client keeps sending, slowly."""
-    path = stack.tus.new(10**6)
+@contextlib.contextmanager
+def patch_that_flows(stack, path, length):
+    """A PATCH of ${length} bytes whose client goes on sending, slowly; some have arrived."""
     stop = threading.Event()
     arrivals = stack.arrivals(path)
-    c = stack.tus.start_patch(path, 0, 10**6)
+    c = stack.tus.start_patch(path, 0, length)
 
     def dribble():
         try:
@@ -128,16 +129,23 @@ def test_takeover_of_a_busy_patch(stack):
     th.start()
     try:
         proc.until(lambda: arrivals() > 0, "bytes arrive", 5)
+        yield
+    finally:
+        stop.set()
+        th.join()
+        c.close()
+
+
+def test_takeover_of_a_busy_patch(stack):
+    """The holder is not silent: its client keeps sending, slowly."""
+    path = stack.tus.new(10**6)
+    with patch_that_flows(stack, path, 10**6):
         began = time.monotonic()
         offset = stack.tus.offset(path)
         took = time.monotonic() - began
         assert took < 2.5, f"HEAD took {took:.1f} s"
         expect(stack.tus.patch(path, offset, b"y" * (10**6 - offset)), 204)
         assert stack.stored(path) == b"x" * offset + b"y" * (10**6 - offset)
-    finally:
-        stop.set()
-        th.join()
-        c.close()
 
 
 def test_the_old_client_hears_that_it_was_interrupted(stack, server):
@@ -170,28 +178,9 @@ def test_423_when_the_lock_stays_busy(start, server):
         return
     s = start(settings={"DEX_LOCK_WAIT": "100ms"})
     path = s.tus.new(10**6)
-    stop = threading.Event()
-    arrivals = s.arrivals(path)
-    c = s.tus.start_patch(path, 0, 10**6)
-
-    def flood():
-        try:
-            while not stop.is_set():
-                c.send(b"x" * 10)
-                time.sleep(0.01)
-        except OSError:
-            pass
-
-    th = threading.Thread(target=flood)
-    th.start()
-    try:
-        proc.until(lambda: arrivals() > 0, "bytes arrive", 5)
+    with patch_that_flows(s, path, 10**6):
         r = s.tus.head(path)
         assert r.status in (200, 423), r
-    finally:
-        stop.set()
-        th.join()
-        c.close()
     # Whatever was answered, the upload can go on.
     offset = proc.until(lambda: s.tus.head(path).get("Upload-Offset"), "the lock is free again", 5)
     assert int(offset) > 0

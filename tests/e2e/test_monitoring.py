@@ -48,7 +48,9 @@ def expressions():
             expr = target["expr"]
             for name, value in values.items():
                 expr = expr.replace(name, value)
-            assert "$" not in expr, f"{panel['title']}: a variable that the test does not know: {expr}"
+            assert "$" not in expr, (
+                f"{panel['title']}: a variable that the test does not know: {expr}"
+            )
             yield panel["title"], expr
 
 

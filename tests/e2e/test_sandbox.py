@@ -8,12 +8,11 @@ import signal
 import ssl
 import subprocess
 import tempfile
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 from lib import proc
 from lib.check import UNKNOWN_ID, expect
-from lib.oidc import ALL, auth
+from lib.introspection import Introspection
+from lib.oidc import auth
 from lib.runner import Skip
 
 
@@ -40,7 +39,7 @@ def test_it_is_in_force(start):
     landlock, seccomp = in_force(s)
     assert status(pid)["NoNewPrivs"] == "1", status(pid)
     assert status(pid)["Seccomp"] == ("2" if seccomp else "0"), status(pid)
-    assert s.logs().count("msg=\"sandbox\"") + s.logs().count("msg=sandbox") == 1, "told once"
+    assert s.logs().count('msg="sandbox"') + s.logs().count("msg=sandbox") == 1, "told once"
     for task in os.listdir(f"/proc/{pid}/task"):
         assert status(f"{pid}/task/{task}")["Seccomp"] == status(pid)["Seccomp"], task
     if landlock and seccomp:
@@ -89,20 +88,6 @@ def test_health_sees_targets_come_and_go(start):
     assert os.path.isdir(f"{s.targets}/edav")
 
 
-class Introspection(BaseHTTPRequestHandler):
-    def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
-        body = json.dumps({"active": True, "sub": "alice", "scope": ALL}).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
-
-
 def test_tls_from_within(start):
     """libcurl and what it needs are loaded, names resolved and certificates read after the start."""
     with tempfile.TemporaryDirectory() as d:
@@ -115,16 +100,8 @@ def test_tls_from_within(start):
         )  # fmt: skip
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(f"{d}/cert", f"{d}/key")
-        server = HTTPServer(("127.0.0.1", 0), Introspection)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        settings = {
-            "OAUTH_AUTH_ENABLED": "true",
-            "OAUTH_INTROSPECTION_URL": f"https://localhost:{server.server_port}/ask",
-            "OAUTH_REQUIRED_SCOPES": "dex:upload",
-        }
-        try:
+        with Introspection(tls=context) as i:
+            settings = {**i.settings, "OAUTH_REQUIRED_SCOPES": "dex:upload"}
             s = start(settings={**settings, "DEX_CA_FILE": f"{d}/cert"})
             expect(s.tus.head(f"/files/{UNKNOWN_ID}", auth("opaque")), 404)
             # With the system's certificates it is a stranger: they were read, and it is not there.
@@ -132,10 +109,6 @@ def test_tls_from_within(start):
             r = s.tus.head(f"/files/{UNKNOWN_ID}", auth("opaque"))
             expect(r, 503)
             assert "certificate" in s.logs(), s.logs(tail=5)
-        finally:
-            server.shutdown()
-            thread.join()
-            server.server_close()
 
 
 def test_syslog_from_within(start):

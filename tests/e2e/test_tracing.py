@@ -1,23 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """traceparent on its way through the service, and spans at a collector."""
 
-import json
 import re
 import socket
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 from lib import proc
-from lib.check import expect
-from lib.oidc import ALL
+from lib.check import UNKNOWN_ID, expect
+from lib.introspection import Introspection
+from lib.oidc import auth
 from lib.otlp import Collector
 from lib.tus import payload, upload_id
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SPAN = "00f067aa0ba902b7"
 PARENT = f"00-{TRACE}-{SPAN}-01"
-UNKNOWN = "5f9d3a52-7a52-4a0e-9c1e-2f1f0f3d7a11"
 
 
 def exporting(collector, **more):
@@ -98,11 +95,11 @@ def test_a_failed_delivery_says_why(start):
 def test_a_trace_that_is_not_sampled_is_not_sent(start):
     with Collector() as c:
         s = start(settings=exporting(c))
-        s.tus.head(f"/files/{UNKNOWN}", {"traceparent": PARENT[:-1] + "0"})
-        s.tus.head(f"/files/{UNKNOWN}")
+        s.tus.head(f"/files/{UNKNOWN_ID}", {"traceparent": PARENT[:-1] + "0"})
+        s.tus.head(f"/files/{UNKNOWN_ID}")
         s.stop_responders()
         (span,) = [x for x in c.spans() if x["name"] == "HEAD /files/{id}"]
-    assert span["traceId"] == UNKNOWN.replace("-", ""), span
+    assert span["traceId"] == UNKNOWN_ID.replace("-", ""), span
 
 
 def test_a_cgi_program_sends_its_span(start):
@@ -145,52 +142,22 @@ def expect_quick(s):
     return time.monotonic() - began
 
 
-class Introspection(BaseHTTPRequestHandler):
-    seen = []
-
-    def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.seen.append(dict(self.headers))
-        body = json.dumps({"active": True, "sub": "alice", "scope": ALL}).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
-
-
 def test_outgoing_calls_carry_the_trace(start):
-    server = HTTPServer(("127.0.0.1", 0), Introspection)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    auth = {
-        "OAUTH_AUTH_ENABLED": "true",
-        "OAUTH_INTROSPECTION_URL": f"http://127.0.0.1:{server.server_port}/ask",
-    }
     headers = {"traceparent": PARENT, "tracestate": "lab=7"}
-    try:
-        with Collector() as c:
-            for settings in (auth, exporting(c, **auth)):
-                s = start(settings=settings)
-                token = {"Authorization": f"Bearer opaque-{len(Introspection.seen)}"}
-                expect(s.tus.head(f"/files/{UNKNOWN}", {**headers, **token}), 404)
-                expect(s.tus.head(f"/files/{UNKNOWN}", {"Authorization": "Bearer other"}), 404)
-                s.stop_responders()
-            spans = c.spans()
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-    plain, none, traced, own = Introspection.seen
+    with Introspection() as i, Collector() as c:
+        for settings in (i.settings, exporting(c, **i.settings)):
+            s = start(settings=settings)
+            expect(s.tus.head(f"/files/{UNKNOWN_ID}", {**headers, **auth("opaque")}), 404)
+            expect(s.tus.head(f"/files/{UNKNOWN_ID}", auth("other")), 404)
+            s.stop_responders()
+        spans = c.spans()
+    plain, none, traced, own = i.seen
     assert plain["traceparent"] == PARENT, "who makes no span passes on what came"
     assert plain["tracestate"] == traced["tracestate"] == "lab=7"
     assert "traceparent" not in none
     span = one([x for x in spans if x["traceId"] == TRACE], "HEAD /files/{id}")
     assert traced["traceparent"] == f"00-{TRACE}-{span['spanId']}-01"
-    assert own["traceparent"].startswith(f"00-{UNKNOWN.replace('-', '')}-")
+    assert own["traceparent"].startswith(f"00-{UNKNOWN_ID.replace('-', '')}-")
 
 
 def test_a_bad_endpoint_is_a_problem_of_the_settings(start):

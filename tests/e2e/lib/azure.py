@@ -7,18 +7,12 @@ Signature: https://learn.microsoft.com/rest/api/storageservices/authorize-with-s
 import base64
 import hashlib
 import hmac
-import http.client
 import time
-import urllib.parse
 import xml.etree.ElementTree as ElementTree
 
-from .s3 import Failed
+from .s3 import quote, send
 
 VERSION = "2021-12-02"
-
-
-def _quote(text, safe=""):
-    return urllib.parse.quote(text, safe="-_.~" + safe)
 
 
 def signed(method, account, key, path, query, headers, length):
@@ -47,22 +41,13 @@ class Container:
 
     def call(self, method, blob="", query=None, headers=None, body=b"", good=(200, 201, 202)):
         """(headers in lower case, body); Failed for any status that is not ${good}."""
-        path = f"/{self.account}/{self.name}" + (f"/{_quote(blob, '/')}" if blob else "")
+        path = f"/{self.account}/{self.name}" + (f"/{quote(blob, '/')}" if blob else "")
         query = {k: str(v) for k, v in (query or {}).items()}
         h = signed(method, self.account, self.key, path, query, headers or {}, len(body))
         if method in ("PUT", "POST"):
             h["content-length"] = str(len(body))
-        q = "&".join(f"{_quote(k)}={_quote(v)}" for k, v in query.items())
-        c = http.client.HTTPConnection(*self.addr, timeout=30)
-        try:
-            c.request(method, path + (f"?{q}" if q else ""), body or None, h)
-            r = c.getresponse()
-            answer = r.read()
-        finally:
-            c.close()
-        if r.status not in good:
-            raise Failed(f"{method} {path}?{q}", r.status, answer)
-        return {k.lower(): v for k, v in r.getheaders()}, answer
+        q = "&".join(f"{quote(k)}={quote(v)}" for k, v in query.items())
+        return send(self.addr, method, path, q, h, body or None, good)
 
     def make(self):
         self.call("PUT", query={"restype": "container"})

@@ -21,7 +21,21 @@ class Failed(Exception):
         self.body = body
 
 
-def _quote(text, safe=""):
+def send(addr, method, path, query, headers, body, good):
+    """(headers in lower case, body); Failed for any status that is not ${good}."""
+    c = http.client.HTTPConnection(*addr, timeout=30)
+    try:
+        c.request(method, path + (f"?{query}" if query else ""), body, headers)
+        r = c.getresponse()
+        answer = r.read()
+    finally:
+        c.close()
+    if r.status not in good:
+        raise Failed(f"{method} {path}?{query}", r.status, answer)
+    return {k.lower(): v for k, v in r.getheaders()}, answer
+
+
+def quote(text, safe=""):
     return urllib.parse.quote(text, safe="-_.~" + safe)
 
 
@@ -69,20 +83,11 @@ class Bucket:
 
     def call(self, method, key="", query=None, headers=None, body=None, good=(200, 204, 206)):
         """(headers in lower case, body); Failed for any status that is not ${good}."""
-        path = f"/{self.name}" + (f"/{_quote(key, '/')}" if key else "")
-        q = "&".join(f"{_quote(k)}={_quote(str(v))}" for k, v in sorted((query or {}).items()))
+        path = f"/{self.name}" + (f"/{quote(key, '/')}" if key else "")
+        q = "&".join(f"{quote(k)}={quote(str(v))}" for k, v in sorted((query or {}).items()))
         host = f"{self.addr[0]}:{self.addr[1]}"
         h = signed(method, host, path, q, headers or {}, self.access, self.secret)
-        c = http.client.HTTPConnection(*self.addr, timeout=30)
-        try:
-            c.request(method, path + (f"?{q}" if q else ""), body, h)
-            r = c.getresponse()
-            answer = r.read()
-        finally:
-            c.close()
-        if r.status not in good:
-            raise Failed(f"{method} {path}?{q}", r.status, answer)
-        return {k.lower(): v for k, v in r.getheaders()}, answer
+        return send(self.addr, method, path, q, h, body, good)
 
     def make(self):
         self.call("PUT")
@@ -144,17 +149,7 @@ class Bucket:
 
     def let_read(self, user):
         """Let ${user} read what is in the bucket, by Swift's own interface."""
-        c = http.client.HTTPConnection(*self.addr, timeout=30)
-        try:
-            who = {"X-Storage-User": self.access, "X-Storage-Pass": self.secret}
-            c.request("GET", "/auth/v1.0", headers=who)
-            r = c.getresponse()
-            r.read()
-            h = {"X-Auth-Token": r.getheader("X-Auth-Token"), "X-Container-Read": user}
-            c.request("POST", f"/v1/AUTH_test/{self.name}", headers=h)
-            r = c.getresponse()
-            answer = r.read()
-        finally:
-            c.close()
-        if r.status != 204:
-            raise Failed(f"X-Container-Read of {self.name}", r.status, answer)
+        who = {"X-Storage-User": self.access, "X-Storage-Pass": self.secret}
+        h, _ = send(self.addr, "GET", "/auth/v1.0", "", who, None, (200, 204))
+        h = {"X-Auth-Token": h["x-auth-token"], "X-Container-Read": user}
+        send(self.addr, "POST", f"/v1/AUTH_test/{self.name}", "", h, None, (204,))
