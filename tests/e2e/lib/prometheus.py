@@ -44,7 +44,7 @@ class Prometheus:
         def up():
             try:
                 return any(s["value"][1] == "1" for s in self.query("up"))
-            except OSError:
+            except (OSError, ValueError):  # not yet there, or not yet ready
                 return False
 
         proc.until(up, "Prometheus scrapes the target", 30, 0.1)
