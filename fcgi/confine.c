@@ -7,6 +7,7 @@
 #include "core/base/mem.h"
 #include "core/base/str.h"
 #include "core/dex/routing.h"
+#include "core/net/uri.h"
 #include "core/store/blob_impl.h"
 #include "fcgi/sandbox.h"
 
@@ -158,17 +159,20 @@ static void add_key_file(struct rules *r, const char *file)
 	buf_free(&path);
 }
 
-/* Certificates and key for Redis stand in its address: …?ca_file=PATH&cert_file=PATH */
+/* Certificates and key for Redis stand in its address: …?ca_file=PATH&cert_file=PATH, with %XX. */
 static void add_redis(struct rules *r, const struct config *c)
 {
 	const char *address = config_in_force(c, "REDIS_CONNECTION_STRING");
-	const char *at = address ? strstr(address, "_file=") : NULL;
+	const char *at = address ? strchr(address, '?') : NULL;
+	struct buf path;
 
-	for (; at; at = strstr(at, "_file=")) {
+	while (at && (at = strstr(at, "_file="))) {
 		at += strlen("_file=");
-		char *path = mem_strndup(at, strcspn(at, "&#"));
-		add_folder_of(r, path, SANDBOX_READ, false);
-		free(path);
+		buf_init(&path, 4096);
+		/* What is malformed is told by whoever connects. */
+		if (uri_decode(&path, at, strcspn(at, "&")) == 0)
+			add_folder_of(r, buf_str(&path), SANDBOX_READ, false);
+		buf_free(&path);
 	}
 }
 

@@ -172,7 +172,7 @@ valgrind_suite() {
 # A build with sanitizers does not confine itself: what the sandbox might be in the way of, without them.
 sandbox_suite() {
   run_e2e 'responder within its sandbox' "$debug" test_sandbox test_hostile test_tus_core test_delivery \
-    test_object_stores 'test_auth.test_t'
+    test_object_stores 'test_auth.test_t' 'test_two_hosts.test_as'
 }
 
 # The responder under load, with its locks and its memory watched.

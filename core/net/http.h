@@ -11,6 +11,7 @@
 
 /*
  * The HTTP client: libcurl, blocking, safe from any thread. Connections are kept and used again.
+ * A connection whose other end has not acknowledged for 10 s what was sent has failed on the way.
  * Certificates and host names are always checked. Redirects are not followed. libcurl is loaded
  * with the first request, so that a program that makes none does not pay for its forty libraries.
  */

@@ -11,15 +11,19 @@
 #define CURL_DISABLE_TYPECHECK
 #include <curl/curl.h>
 #include <dlfcn.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define LIBRARY "libcurl.so.4"
 #define FIELDS_MAX 100
 #define HEAD_MAX ((size_t)64 << 10)
 /* libcurl's own buffers are 16 and 64 KiB: large bodies take fewer calls with these. */
 #define LARGE_BUFFER ((size_t)256 << 10)
+#define UNHEARD_MS 10000U
 
 struct api {
 	__typeof__(curl_global_init) *global_init;
@@ -231,6 +235,19 @@ static int on_progress(
 			(w)->rc = api.easy_setopt((w)->easy, (option), (value)); \
 	} while (0)
 
+/*
+ * Where a line is cut nobody tells, and TCP sends again after ever longer pauses: a connection that
+ * is kept for the next request would cost that one all its time. tcp(7), RFC 5482.
+ */
+static int on_socket(void *arg, curl_socket_t fd, curlsocktype purpose)
+{
+	unsigned ms = UNHEARD_MS;
+	(void)arg;
+	if (purpose == CURLSOCKTYPE_IPCXN)
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
+	return CURL_SOCKOPT_OK;
+}
+
 static void set_connection(struct work *w)
 {
 	const struct net_http_options *o = w->t->options;
@@ -240,6 +257,7 @@ static void set_connection(struct work *w)
 	SET(w, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	SET(w, CURLOPT_FOLLOWLOCATION, 0L);
 	SET(w, CURLOPT_TCP_NODELAY, 1L);
+	SET(w, CURLOPT_SOCKOPTFUNCTION, on_socket);
 	SET(w, CURLOPT_PROXY, o->proxy ? o->proxy : "");
 	SET(w, CURLOPT_NOPROXY, "");
 	SET(w, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);

@@ -6,13 +6,14 @@ import os
 import re
 import signal
 import ssl
-import subprocess
 import tempfile
 
 from lib import proc
+from lib.certs import Authority
 from lib.check import UNKNOWN_ID, expect
 from lib.introspection import Introspection
 from lib.oidc import auth
+from lib.redis import TlsRedis
 from lib.runner import Skip
 
 
@@ -92,23 +93,29 @@ def test_tls_from_within(start):
     """libcurl and what it needs are loaded, names resolved and certificates read after the start."""
     with tempfile.TemporaryDirectory() as d:
         os.chmod(d, 0o755)
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{d}/key",
-             "-out", f"{d}/cert", "-days", "2", "-subj", "/CN=localhost", "-addext",
-             "subjectAltName=DNS:localhost"],
-            check=True, capture_output=True,
-        )  # fmt: skip
+        authority = Authority(f"{d}/certs")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(f"{d}/cert", f"{d}/key")
+        context.load_cert_chain(*authority.issue("server", "localhost"))
         with Introspection(tls=context) as i:
             settings = {**i.settings, "OAUTH_REQUIRED_SCOPES": "dex:upload"}
-            s = start(settings={**settings, "DEX_CA_FILE": f"{d}/cert"})
+            s = start(settings={**settings, "DEX_CA_FILE": authority.cert})
             expect(s.tus.head(f"/files/{UNKNOWN_ID}", auth("opaque")), 404)
             # With the system's certificates it is a stranger: they were read, and it is not there.
             s = start(settings=settings)
             r = s.tus.head(f"/files/{UNKNOWN_ID}", auth("opaque"))
             expect(r, 503)
             assert "certificate" in s.logs(), s.logs(tail=5)
+
+
+def test_redis_over_tls_from_within(start):
+    """Its certificates are read with each new connection."""
+    s = start(state=TlsRedis, groups=1)
+    s.tus.upload(b"abc")
+    s.redis.stop()
+    expect(s.tus.create(10), 503)
+    s.redis.start()
+    proc.until(lambda: s.tus.create(10).status == 201, "connected anew", 10, 0.2)
+    s.deliver_all()
 
 
 def test_syslog_from_within(start):

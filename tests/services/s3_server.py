@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An S3 service on the loopback: OpenStack Swift with its s3api, all of it in this one process.
 
-    s3_server.py [--tls CERT KEY] [--bucket NAME]... DIR PORT
+    s3_server.py [--tls CERT KEY] [--bind ADDRESS] [--bucket NAME]... DIR PORT
 
 DIR is emptied and used for everything; its file system must know user extended attributes. PORT 0
 takes a free one. Prints "up PORT" when requests are answered, ends on SIGTERM. Region us-east-1,
@@ -221,6 +221,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     p.add_argument("--tls", nargs=2, metavar=("CERT", "KEY"))
+    p.add_argument("--bind", default="127.0.0.1", metavar="ADDRESS")
     p.add_argument("--bucket", action="append", default=[], metavar="NAME")
     p.add_argument("dir", metavar="DIR")
     p.add_argument("port", metavar="PORT", type=int)
@@ -241,7 +242,7 @@ def main():
     for name, listener in listeners.items():
         serve(name, f"{etc}/{name}.conf", listener)
 
-    front = eventlet.listen(("127.0.0.1", a.port))
+    front = eventlet.listen((a.bind, a.port))
     port = front.getsockname()[1]
     if a.tls:
         front = eventlet.wrap_ssl(front, certfile=a.tls[0], keyfile=a.tls[1], server_side=True)

@@ -35,10 +35,16 @@ class Closed(ConnectionError):
     """The server closed before a whole answer had come."""
 
 
+def dial(addr, timeout):
+    """A connection to (host, port), or to what knows by itself how it is reached."""
+    own = getattr(addr, "dial", None)
+    return own(timeout) if own else socket.create_connection(addr, timeout=timeout)
+
+
 class Conn:
     def __init__(self, addr, timeout=30.0):
         self.addr = addr
-        self.sock = socket.create_connection(addr, timeout=timeout)
+        self.sock = dial(addr, timeout)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buf = b""
         self.interim = []  # 1xx answers seen

@@ -45,13 +45,23 @@ def children(pid):
         return []
 
 
+def _state(pid):
+    """The letter of proc(5); of a thread: PID/task/TID."""
+    with open(f"/proc/{pid}/stat") as f:
+        return f.read().rpartition(")")[2].split()[0]
+
+
 def alive(pid):
     """A zombie is dead."""
     try:
-        with open(f"/proc/{pid}/stat") as f:
-            return f.read().rpartition(")")[2].split()[0] not in ("Z", "X")
+        return _state(pid) not in ("Z", "X")
     except OSError:
         return False
+
+
+def stopped(pid):
+    """SIGSTOP has reached every thread."""
+    return all(_state(f"{pid}/task/{t}") == "T" for t in os.listdir(f"/proc/{pid}/task"))
 
 
 class Daemon:
@@ -72,6 +82,14 @@ class Daemon:
         if self.running():
             self.p.send_signal(sig)
 
+    def kill(self):
+        """At once, with all that it has started."""
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.p.wait()
+
     def stop(self, seconds=15.0):
         """SIGTERM, wait, then SIGKILL for all that is left of it. The exit status."""
         self.signal(signal.SIGTERM)
@@ -80,8 +98,4 @@ class Daemon:
         except subprocess.TimeoutExpired:
             return None
         finally:
-            try:
-                os.killpg(self.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-            self.p.wait()
+            self.kill()

@@ -8,8 +8,10 @@ import os
 import secrets
 import signal
 import socket
+import urllib.parse
 
 from . import proc, servers
+from .certs import Authority
 
 
 class Refused(Exception):
@@ -82,9 +84,10 @@ return 1
 
 
 class Redis:
-    """Keeps what it acknowledges. ${home}: a directory that is made."""
+    """Keeps what it acknowledges. ${home}: a directory that is made. ${more}: lines of its
+    configuration."""
 
-    def __init__(self, home, replica_of=None, password=None):
+    def __init__(self, home, replica_of=None, password=None, more=()):
         self.dir = home
         self.port = proc.free_port()
         self.addr = ("127.0.0.1", self.port)
@@ -102,6 +105,7 @@ class Redis:
             "appendonly yes",
             "appendfsync always",
             "repl-diskless-sync-delay 0",
+            *more,
         ]
         if replica_of:
             lines.append(f"replicaof 127.0.0.1 {replica_of.port}")
@@ -155,6 +159,32 @@ class Redis:
                 c.call("EVAL", DUE, 1, key)
 
 
+class TlsRedis(Redis):
+    """Asks for a certificate of its clients. Files are where they have to be percent-encoded."""
+
+    def __init__(self, home):
+        self.tls_port = proc.free_port()
+        self.trusted, own = Authority(f"{home}-a & b"), Authority(f"{home}-100% c")
+        cert, key = self.trusted.issue("server", "localhost")
+        self.pair = own.issue("client")
+        more = [
+            f"tls-port {self.tls_port}",
+            f'tls-cert-file "{cert}"',
+            f'tls-key-file "{key}"',
+            f'tls-ca-cert-file "{own.cert}"',
+            "tls-auth-clients yes",
+        ]
+        super().__init__(home, more=more)
+
+    @property
+    def settings(self):
+        names = ("ca_file", "cert_file", "key_file")
+        files = zip(names, (self.trusted.cert, *self.pair), strict=True)
+        options = "&".join(f"{k}={urllib.parse.quote(v, safe='/')}" for k, v in files)
+        where = f"rediss://:{self.password}@localhost:{self.tls_port}?{options}"
+        return {"REDIS_CONNECTION_STRING": where}
+
+
 class Sentinels:
     """A master, a replica and three Sentinels that watch them; see Redis for the names."""
 
@@ -169,13 +199,21 @@ class Sentinels:
         self.dir = home
         self.ports = []
         self.daemons = []
-        proc.until(self._replicates, "the replica follows", 20, 0.05)
+        proc.until(lambda: self._follows(self.replica), "the replica follows", 20, 0.05)
         for n in range(3):
             self._start_sentinel(n)
         proc.until(self._agree, "the Sentinels know each other", 30, 0.1)
 
-    def _replicates(self):
-        return "master_link_status:up" in self.replica.call("INFO", "replication")
+    @staticmethod
+    def _follows(redis):
+        return "master_link_status:up" in redis.call("INFO", "replication")
+
+    def replicates(self):
+        """Whichever is the master now, the other follows it."""
+        try:
+            return self._follows(self.replica if self.current() is self.master else self.master)
+        except (OSError, Refused):
+            return False
 
     def _start_sentinel(self, n):
         port = proc.free_port()

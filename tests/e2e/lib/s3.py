@@ -11,6 +11,8 @@ import time
 import urllib.parse
 import xml.etree.ElementTree as ElementTree
 
+from .http import dial
+
 REGION = "us-east-1"
 
 
@@ -23,8 +25,9 @@ class Failed(Exception):
 
 def send(addr, method, path, query, headers, body, good):
     """(headers in lower case, body); Failed for any status that is not ${good}."""
-    c = http.client.HTTPConnection(*addr, timeout=30)
+    c = http.client.HTTPConnection(*addr[:2], timeout=30)
     try:
+        c.sock = dial(addr, 30)
         c.request(method, path + (f"?{query}" if query else ""), body, headers)
         r = c.getresponse()
         answer = r.read()

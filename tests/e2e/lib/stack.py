@@ -47,6 +47,15 @@ def delivery_config(targets):
     return "\n".join(lines) + "\n"
 
 
+def lines_of(path):
+    """The objects of a report file; [] when there is none."""
+    try:
+        with open(path) as f:
+            return [json.loads(line) for line in f]
+    except FileNotFoundError:
+        return []
+
+
 class Stack:
     """${storage}: "file", "s3", "azure", or an ObjectStorage; ${deliver_to}: the kind of all
     targets ("file", "s3", "az-blob") or a function that makes the target of a name. ${state}: "sqlite",
@@ -280,18 +289,10 @@ class Stack:
 
     def reports(self, path_or_id, action):
         """The objects of a report file; [] when there is none."""
-        return self._lines(f"{self.reports_dir}/{upload_id(path_or_id)}_{action}")
+        return lines_of(f"{self.reports_dir}/{upload_id(path_or_id)}_{action}")
 
     def events(self, path_or_id):
-        return self._lines(f"{self.events_dir}/{upload_id(path_or_id)}_FileReady")
-
-    @staticmethod
-    def _lines(path):
-        try:
-            with open(path) as f:
-                return [json.loads(line) for line in f]
-        except FileNotFoundError:
-            return []
+        return lines_of(f"{self.events_dir}/{upload_id(path_or_id)}_FileReady")
 
     def keeps_at(self, data, beside=None):
         """Where the folders are that the settings put elsewhere: data, and reports and events."""
