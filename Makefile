@@ -3,6 +3,9 @@
 
 PREFIX ?= /usr/local
 DESTDIR ?=
+# Where systemd units go, and the group of the web server, which may use the responder's socket.
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+WEB_GROUP ?= www-data
 SERVER_PORT ?= 8080
 UI_PORT ?= 8081
 RUN_DIR ?= run
@@ -14,7 +17,8 @@ B := build/$(FLAVOUR)
 # V=1 shows the commands.
 Q := $(if $(V),,@)
 VERSION := $(shell cat VERSION)
-GIT_SHA := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
+# A source archive brings the file.
+GIT_SHA := $(shell cat GIT_SHA 2>/dev/null || git rev-parse --short HEAD 2>/dev/null || echo unknown)
 
 PKGS_CORE := jansson yaml-0.1 libcrypto libssl sqlite3 expat hiredis
 CPPFLAGS += -I. -D_GNU_SOURCE $(shell pkg-config --cflags $(PKGS_CORE) 2>/dev/null)
@@ -98,28 +102,30 @@ $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(FCGI_LIB) $(LIB)
 .PHONY: tests-build
 tests-build: $(BINS) $(TESTS) $(FUZZERS)
 
-# Scripts and styles of the upload page: files of the web server. They need Node.js and npm once.
-UI := build/ui
+# Scripts and styles of the upload page: files of the web server. They need Node.js and npm once; a source archive
+# brings them.
+UI := $(if $(wildcard ui/ui.js),ui,build/ui)
 .PHONY: ui
 ui: $(UI)/ui.js ## build the scripts and styles of the upload page into build/ui
-$(UI)/ui.js: fcgi/ui/build.sh $(wildcard fcgi/ui/assets/*)
-	@echo '  UI   $(UI)'
-	$(Q)fcgi/ui/build.sh $(UI)
+build/ui/ui.js: fcgi/ui/build.sh $(wildcard fcgi/ui/assets/*)
+	@echo '  UI   $(@D)'
+	$(Q)fcgi/ui/build.sh $(@D)
 
+UI_PACKAGES := $(if $(wildcard ui/ui.js),,ui)
 .PHONY: packages
 packages: ## install the Debian packages that building and running need
-	@deploy/install-packages.sh build run
+	@deploy/install-packages.sh build run $(UI_PACKAGES)
 
 .PHONY: run
 run: ## build and serve on SERVER_PORT and UI_PORT, data below RUN_DIR; Ctrl-C ends it
-	@deploy/install-packages.sh build run
+	@deploy/install-packages.sh build run $(UI_PACKAGES)
 	@$(MAKE) --no-print-directory all
 	@$(MAKE) --no-print-directory ui || echo 'make run: the API works, but no files can be sent from the page' >&2
-	@DEX_BIN='$(B)' SERVER_PORT='$(SERVER_PORT)' UI_PORT='$(UI_PORT)' RUN_DIR='$(RUN_DIR)' exec deploy/run.sh
+	@DEX_BIN='$(B)' UI_ASSETS='$(UI)' SERVER_PORT='$(SERVER_PORT)' UI_PORT='$(UI_PORT)' RUN_DIR='$(RUN_DIR)' exec deploy/run.sh
 
 .PHONY: test
 test: ## install what tests need and run every test
-	@deploy/install-packages.sh build run test
+	@deploy/install-packages.sh build run test deb $(UI_PACKAGES)
 	@$(MAKE) --no-print-directory ui
 	@tests/run.sh
 
@@ -150,20 +156,27 @@ fuzz: ## run every fuzz target with libFuzzer for FUZZ_SECONDS each
 docs: all ## refresh what is made from the settings table: .env.example, README.md
 	@tests/check_config_docs.sh --refresh $(B)/dex-upload
 
-SHARE := $(DESTDIR)$(PREFIX)/share/dex-upload
+INSTALL = DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' UNITDIR='$(UNITDIR)' WEB_GROUP='$(WEB_GROUP)' deploy/install.sh
 .PHONY: install
-install: all ui ## install programs, configurations and documents (DESTDIR, PREFIX)
-	install -d $(DESTDIR)$(PREFIX)/bin $(SHARE)/upload-configs/v1 $(SHARE)/upload-configs/v2 \
-		$(SHARE)/nginx $(SHARE)/ui $(DESTDIR)$(PREFIX)/share/doc/dex-upload
-	install -m 755 $(BINS) $(DESTDIR)$(PREFIX)/bin
-	install -m 644 upload-configs/v1/*.json $(SHARE)/upload-configs/v1
-	install -m 644 upload-configs/v2/*.json $(SHARE)/upload-configs/v2
-	install -m 644 deploy/delivery.yml .env.example $(SHARE)
-	install -m 644 deploy/nginx/* $(SHARE)/nginx
-	rm -f $(SHARE)/ui/*
-	install -m 644 $(UI)/* $(SHARE)/ui
-	install -m 644 README.md DESIGN.md CHANGELOG.md SECURITY.md LICENSE deploy/two-hosts.md \
-		$(DESTDIR)$(PREFIX)/share/doc/dex-upload
+install: all ui ## install programs, units, configurations, documents (DESTDIR, PREFIX, UNITDIR, WEB_GROUP)
+	$(Q)$(INSTALL) install $(B) $(UI)
+
+.PHONY: uninstall
+uninstall: ## remove what install has put there
+	$(Q)$(INSTALL) uninstall
+
+.PHONY: dist
+dist: ui ## make a source archive in build/dist that can be built without git, Node.js and npm
+	$(Q)deploy/dist.sh $(UI) build/dist
+
+.PHONY: deb
+deb: ui ## build the Debian package in build/deb
+	@deploy/install-packages.sh build deb
+	$(Q)deploy/deb.sh $(UI) build/deb
+
+.PHONY: image
+image: ui ## build the container image dex-upload:VERSION (CONTAINER=podman|docker, BASE)
+	$(Q)deploy/image.sh $(UI) build/image
 
 .PHONY: clean
 clean: ## remove build/
@@ -173,6 +186,6 @@ clean: ## remove build/
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
 	@echo
-	@echo 'Variables: SERVER_PORT UI_PORT RUN_DIR (run), DESTDIR PREFIX (install), FLAVOUR=release|debug|asan|tsan, CC'
+	@echo 'Variables: SERVER_PORT UI_PORT RUN_DIR (run), DESTDIR PREFIX UNITDIR WEB_GROUP (install), CONTAINER BASE (image), FLAVOUR=release|debug|asan|tsan, CC'
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

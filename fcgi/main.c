@@ -298,6 +298,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, PROGRAM ": standard input is no listening socket\n%s", usage);
 		return EXIT_USAGE;
 	}
+	serve_fastcgi_make_blocking();
 	serve_fastcgi_restrain_heap(argv);
 	return serve_fastcgi(&o);
 }

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcgiapp.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <malloc.h>
 #include <poll.h>
@@ -21,6 +22,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -511,10 +513,21 @@ bool serve_fastcgi_possible(void)
 	       listening != 0;
 }
 
+void serve_fastcgi_make_blocking(void)
+{
+	int flags = fcntl(LISTEN_FD, F_GETFL);
+
+	if (flags >= 0 && (flags & O_NONBLOCK))
+		(void)fcntl(LISTEN_FD, F_SETFL, flags & ~O_NONBLOCK);
+}
+
 void serve_fastcgi_restrain_heap(char **argv)
 {
-	if (getenv("GLIBC_TUNABLES"))
+	if (getenv("GLIBC_TUNABLES")) {
+		/* Executed as below, the kernel calls it "exe". */
+		(void)prctl(PR_SET_NAME, program_invocation_short_name);
 		return;
+	}
 	if (setenv("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0", 0) == 0)
 		execv("/proc/self/exe", argv);
 	/* Where it could not be done, more memory is used, nothing worse. */

@@ -16,6 +16,11 @@ struct err;
 /* Whether descriptor 0 is a listening socket. */
 bool serve_fastcgi_possible(void);
 /*
+ * systemd leaves a socket that is standard input as it uses it itself: without O_NONBLOCK taken off
+ * it, threads that wait for connections would ask ten times a second.
+ */
+void serve_fastcgi_make_blocking(void);
+/*
  * Set the process up: signals are blocked (only serve_fastcgi_run takes them), descriptor limit
  * raised. To be called before any thread is started. -1: libfcgi is not what this program was built
  * for.

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/base/clock.h"
+#include "core/base/fsio.h"
 #include "core/base/json.h"
 #include "tests/lib/fcgi_client.h"
 #include "tests/lib/http_memory.h"
 #include "tests/lib/responder.h"
 #include "tests/lib/scratch.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -79,6 +81,24 @@ static int get(const char *method, const char *path)
 
 	fcgi_client_stdin(&out, "", 0, 0);
 	return finish(fd);
+}
+
+/* systemd hands over a socket that does not block, and with it the state of all who share it. */
+static void a_listening_socket_that_does_not_block_is_waited_on(void **state)
+{
+	struct buf log;
+
+	(void)state;
+	assert_int_equal(fcntl(responder.listener, F_SETFL, O_NONBLOCK), 0);
+	responder_start(&responder, NULL);
+	assert_int_equal(get("GET", "/"), 200);
+	assert_true(responder_stop(&responder) >= 0);
+	char *path = scratch_path(responder.dir, "log");
+	buf_init(&log, 1 << 20);
+	assert_int_equal(fsio_read_file(path, &log, NULL), 0);
+	assert_null(strstr(buf_str(&log), "no connection could be accepted"));
+	buf_free(&log);
+	free(path);
 }
 
 /* A partial upload (it needs no manifest); its path. */
@@ -538,6 +558,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(requests_are_answered),
+		TEST(a_listening_socket_that_does_not_block_is_waited_on),
 		TEST(tiny_records_packed_together_are_read_whole),
 		TEST(a_chunked_body_ends_with_its_empty_record),
 		TEST(records_cut_anywhere_are_read_whole),

@@ -265,11 +265,8 @@ def test_make_run(d, make):
         os.killpg(p.pid, signal.SIGINT)
         p.p.wait(10)
         assert time.monotonic() - began < 5
-        proc.until(lambda: not listening(port) and not listening(ui_port), "the ports are free", 3)
+        proc.until(
+            lambda: not proc.listening(port) and not proc.listening(ui_port), "the ports are free", 3
+        )
     finally:
         p.stop()
-
-
-def listening(port):
-    with socket.socket() as s:
-        return s.connect_ex(("127.0.0.1", port)) == 0

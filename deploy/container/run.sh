@@ -1,0 +1,74 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What runs in a container: run.sh all | upload | deliver | web | health. The root file system may be read-only; written
+# to are /tmp and the volumes /run/dex-upload (the socket) and /var/lib/dex-upload (the data). Settings come from the
+# environment, then from /etc/dex-upload/dex-upload.conf. health: whether the role of this container does its work.
+set -u
+
+settings=/etc/dex-upload/dex-upload.conf
+socket=/run/dex-upload/upload.sock
+share=/usr/share/dex-upload
+role=/tmp/dex-upload-role
+web=/tmp/web
+
+run_upload() {
+  rm -f $socket # of a container that was killed
+  exec spawn-fcgi -n -s $socket -M 0660 -b 4096 -d /var/lib/dex-upload -- /usr/bin/dex-upload --appconf $settings
+}
+
+run_deliver() {
+  cd /var/lib/dex-upload && exec dex-deliver --config $settings --watch
+}
+
+# The nginx.conf of `make run`, on the ports that the image exposes.
+run_web() {
+  mkdir -p $web/tmp $web/html
+  ln -sfn $share/ui $web/html/assets
+  ln -sfn $socket $web/dex.sock
+  cp $share/nginx/*.conf $web/
+  local files
+  files=$(ulimit -n)
+  sed -e 's|@USER_LINE@||; s|@WORKERS@|auto|; s|@LISTEN@|0.0.0.0|; s|@PORT@|8080|; s|@UI_PORT@|8081|' \
+    -e "s|@NOFILE@|$files|; s|@CONNECTIONS@|$((files / 2))|" \
+    -e 's|@ERROR_LOG@|stderr|; s|@ACCESS_LOG@|off|' $share/nginx/nginx.conf.in >$web/nginx.conf
+  cd $web && exec nginx -p ./ -c nginx.conf -e stderr
+}
+
+# What ends takes the others with it: whoever started the container starts it again.
+run_all() {
+  local pids=() part status
+  for part in upload deliver web; do
+    (run_$part) &
+    pids+=($!)
+  done
+  trap 'status=0' TERM INT
+  wait -n
+  status=${status:-$?}
+  kill "${pids[@]}" 2>/dev/null
+  wait
+  exit "$status"
+}
+
+health() {
+  case $(cat $role) in
+  all | web) curl -fsS -m 8 -o /dev/null http://127.0.0.1:8080/health ;;
+  upload)
+    REQUEST_METHOD=GET SCRIPT_NAME=/health PATH_INFO='' cgi-fcgi -bind -connect $socket | grep -q '"status":"UP"'
+    ;;
+  deliver) dex-deliver --config $settings --list >/dev/null ;;
+  esac
+}
+
+case ${1:-} in
+all | upload | deliver | web)
+  echo "$1" >$role
+  "run_$1"
+  ;;
+health)
+  health
+  ;;
+*)
+  echo "usage: $0 all | upload | deliver | web | health" >&2
+  exit 2
+  ;;
+esac
