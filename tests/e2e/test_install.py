@@ -7,7 +7,7 @@ import re
 import subprocess
 import tempfile
 
-from lib import machine, servers
+from lib import installed, machine, servers
 
 
 def files(top):
@@ -69,7 +69,7 @@ def test_uninstall_removes_what_install_put():
 
 def dist(tree, out):
     subprocess.run(
-        [f"{tree}/deploy/dist.sh", f"{servers.ROOT}/build/ui", out],
+        [f"{tree}/deploy/dist.sh", installed.ui(), out],
         check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     (name,) = [n for n in os.listdir(out) if n.endswith(".tar.gz")]

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tempfile
 
-from lib import http, machine, proc, servers
+from lib import installed, http, machine, proc, servers
 from lib.check import expect
 from lib.runner import Skip
 from lib.tus import Tus, payload, upload_id
@@ -27,7 +27,7 @@ def build(out):
             f.write("#!/bin/sh\nexit 1\n")
         os.chmod(f"{shims}/{name}", 0o755)
     r = subprocess.run(
-        [f"{servers.ROOT}/deploy/deb.sh", "build/ui", out],
+        [f"{servers.ROOT}/deploy/deb.sh", installed.ui(), out],
         env={**os.environ, "PATH": f"{shims}:{os.environ['PATH']}"}, capture_output=True, text=True,
     )  # fmt: skip
     assert r.returncode == 0, r.stdout + r.stderr

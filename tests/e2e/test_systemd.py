@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import tempfile
-import time
 
 from lib import http, machine, proc
 from lib.check import expect

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 from urllib.parse import urlencode
 
-from lib import http, oidc, servers
+from lib import installed, http, oidc, servers
 from lib.check import UNKNOWN_ID, expect
 from lib.manifests import STREAMS, manifest
 from lib.runner import Skip
@@ -158,7 +158,7 @@ def test_no_client_makes_a_page_of_the_api(stack):
 
 
 def test_scripts_and_styles_are_files_of_the_web_server(stack):
-    build()
+    installed.ui()
     if not os.path.isdir(f"{stack.web}/html/assets"):
         shutil.copytree(f"{servers.ROOT}/build/ui", f"{stack.web}/html/assets")
     r = expect(ask(stack, "GET", "/assets/ui.js", {"Accept-Encoding": "gzip"}), 200)
@@ -323,17 +323,6 @@ def test_trusted_origins(start):
 # --- in a browser
 
 
-def build():
-    if not shutil.which("node") or not shutil.which("npm"):
-        raise Skip("node and npm are missing")
-    r = subprocess.run(
-        ["make", "--no-print-directory", "ui"], cwd=servers.ROOT, capture_output=True, text=True,
-        timeout=300,
-    )  # fmt: skip
-    if r.returncode != 0:
-        raise Skip(f"make ui: {(r.stderr or r.stdout).strip()[-300:]}")
-
-
 def install_browser():
     at = f"{servers.ROOT}/build/browser"
     os.makedirs(at, exist_ok=True)
@@ -374,7 +363,7 @@ def drive(s, *more):
 
 
 def test_in_a_browser(start):
-    build()
+    installed.ui()
     s = start(watch=True, settings={"LOGGER_DEBUG_ON": "false"})
     assert len(drive(s)) > 20
 
@@ -383,7 +372,7 @@ def test_in_a_browser(start):
 
 
 def test_with_tokens(start):
-    build()
+    installed.ui()
     try:
         issuer = oidc.Issuer()
     except oidc.Missing as e:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Packages from npm and PyPI that tests use, in build/clients."""
+"""What tests use of npm and PyPI: packages in build/clients, and the bundle of the upload page."""
 
 import fcntl
 import os
@@ -38,3 +38,19 @@ def python():
         f" '{venv}/bin/pip' -q install -r '{SOURCE}/requirements.txt'",
     )  # fmt: skip
     return f"{venv}/bin/python"
+
+
+def ui():
+    """The directory of the upload page's scripts and styles."""
+    if not shutil.which("node") or not shutil.which("npm"):
+        raise Skip("node and npm are missing")
+    os.makedirs(BUILD, exist_ok=True)
+    with open(f"{BUILD}/lock", "w") as mutex:
+        fcntl.flock(mutex, fcntl.LOCK_EX)
+        r = subprocess.run(
+            ["make", "--no-print-directory", "ui"], cwd=servers.ROOT, capture_output=True,
+            text=True, timeout=300,
+        )  # fmt: skip
+    if r.returncode != 0:
+        raise Skip(f"make ui: {(r.stderr or r.stdout).strip()[-300:]}")
+    return f"{servers.ROOT}/build/ui"

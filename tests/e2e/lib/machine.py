@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 
-from . import proc
+from . import installed, proc
 from .runner import Skip
 from .servers import ROOT
 from .stack import bin_dir
@@ -36,7 +36,7 @@ def plain_bin_dir():
 def install(dest, **env):
     """What `make install` does after it has built."""
     subprocess.run(
-        [f"{ROOT}/deploy/install.sh", "install", plain_bin_dir(), f"{ROOT}/build/ui"],
+        [f"{ROOT}/deploy/install.sh", "install", plain_bin_dir(), installed.ui()],
         check=True, env={**os.environ, "DESTDIR": dest, "PREFIX": "/usr", **env},
     )  # fmt: skip
 
