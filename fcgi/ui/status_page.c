@@ -3,6 +3,7 @@
 #include "core/base/err.h"
 #include "core/base/str.h"
 #include "core/dex/manifest.h"
+#include "core/dex/routing.h"
 #include "fcgi/info.h"
 #include "fcgi/ui/page.h"
 #include "fcgi/ui/texts.h"
@@ -11,6 +12,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+
+#define ROUTED_MAX (size_t)(1024 * 1024)
 
 /*
  * GET /status/{id}: what /info tells, as a page. The script takes over from there: it sends the
@@ -59,7 +62,35 @@ static void add_size(json_t *values, const json_t *info)
 	set_text(values, "size", text);
 }
 
-static json_t *values_of(const char *id, const json_t *info)
+/* The streams that are delivered somewhere, as "id/route" in lower case: the script learns an
+ * upload's stream from /info only. */
+static void add_routed(json_t *values, const struct routing *routing)
+{
+	json_t *holder = json_object(), *list = json_array();
+	struct buf text;
+
+	buf_init(&text, ROUTED_MAX);
+	for (size_t i = 0; i < routing->ngroups; i++) {
+		const struct routing_group *g = &routing->groups[i];
+		if (g->nentries > 0)
+			json_array_append_new(list,
+				json_sprintf("%s/%s", g->data_stream_id, g->data_stream_route));
+	}
+	json_object_set_new(holder, "streams", list);
+	if (json_write(&text, holder) == 0)
+		set_text(values, "routed", buf_str(&text));
+	json_decref(holder);
+	buf_free(&text);
+}
+
+static bool is_routed(const struct routing *routing, const json_t *manifest)
+{
+	const struct routing_group *g = routing_of_manifest(routing, manifest);
+
+	return g && g->nentries > 0;
+}
+
+static json_t *values_of(const char *id, const json_t *info, const struct routing *routing)
 {
 	const json_t *manifest = json_object_get(info, "manifest");
 	const json_t *deliveries = json_object_get(info, "deliveries");
@@ -76,8 +107,10 @@ static json_t *values_of(const char *id, const json_t *info)
 	set_text(values, "status", status);
 	set_text(values, "status_text", texts_get(text));
 	json_object_set_new(values, "complete", json_boolean(complete));
-	json_object_set_new(
-		values, "waiting", json_boolean(complete && json_array_size(deliveries) == 0));
+	bool none = complete && json_array_size(deliveries) == 0;
+	bool routed = is_routed(routing, manifest);
+	json_object_set_new(values, "waiting", json_boolean(none && routed));
+	json_object_set_new(values, "nowhere", json_boolean(none && !routed));
 	json_object_set_new(values, "before", json_boolean(!complete));
 	add_deliveries(values, deliveries);
 	add_size(values, info);
@@ -96,15 +129,19 @@ void status_page_get(struct http_request *r)
 	/* A browser sends no token with a link. Whether there is such an upload is not told either.
 	 */
 	if (r->app->auth) {
-		page_send(r, 200, "status", "status_title",
-			json_pack("{s:s, s:b}", "id", r->id, "before", 1));
+		json_t *values = json_pack("{s:s, s:b}", "id", r->id, "before", 1);
+		add_routed(values, r->app->routing);
+		page_send(r, 200, "status", "status_title", values);
 		return;
 	}
 	switch (info_describe(r->app, r->id, &info, r->err)) {
-	case STATE_OK:
-		page_send(r, 200, "status", "status_title", values_of(r->id, info));
+	case STATE_OK: {
+		json_t *values = values_of(r->id, info, r->app->routing);
+		add_routed(values, r->app->routing);
+		page_send(r, 200, "status", "status_title", values);
 		json_decref(info);
 		break;
+	}
 	case STATE_NOT_FOUND:
 		page_redirect(r, "/");
 		break;

@@ -100,7 +100,6 @@
 	T(token_use, "Use this token")                                                             \
 	T(upload_status, "Upload Status")                                                          \
 	T(delivery_status, "Delivery Status")                                                      \
-	T(delivery_waiting, "Waiting for the delivery to begin.")                                  \
 	T(delivery_before, "The file is delivered as soon as all of it has arrived.")              \
 	T(details, "Upload Details")                                                               \
 	T(upload_id, "Upload ID")                                                                  \
@@ -121,14 +120,17 @@
 	TEXTS_OF_BOTH(T)
 
 /* Of pages and scripts. */
-#define TEXTS_OF_BOTH(T)                     \
-	T(status_initiated, "Initiated")     \
-	T(status_in_progress, "In Progress") \
-	T(status_complete, "Complete")       \
-	T(delivered, "Delivered")            \
-	T(delivery_failed, "Failed")         \
-	T(location, "Location")              \
-	T(delivered_at, "Delivered at")      \
+#define TEXTS_OF_BOTH(T)                                                                        \
+	T(status_initiated, "Initiated")                                                        \
+	T(status_in_progress, "In Progress")                                                    \
+	T(status_complete, "Complete")                                                          \
+	T(delivered, "Delivered")                                                               \
+	T(delivery_failed, "Failed")                                                            \
+	T(delivery_waiting, "Waiting for the delivery to begin.")                               \
+	T(delivery_nowhere, "Files of this data stream are delivered nowhere: none of the "     \
+			    "service's targets is set up for it. The file itself has arrived.") \
+	T(location, "Location")                                                                 \
+	T(delivered_at, "Delivered at")                                                         \
 	T(issues, "Issues")
 
 /* Of scripts. */
@@ -171,7 +173,6 @@
 	T(size_unknown, "Not known yet")                                                           \
 	T(size_so_far, "{size} so far")                                                            \
 	T(bytes_n, "{n} bytes")                                                                    \
-	T(delivery_waiting, "Waiting for the delivery to begin.")                                  \
 	T(info_failed, "The state can't be asked for at the moment. It is tried again.")           \
 	T(list_unfinished, "Not finished")                                                         \
 	T(list_sent, "Sent")                                                                       \

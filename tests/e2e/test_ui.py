@@ -207,6 +207,18 @@ def test_status_shows_what_info_tells(stack):
     assert '<h1 id="title">data.csv</h1>' in page.text and "Complete" in page.text
 
 
+def test_a_stream_that_is_routed_nowhere(start):
+    text = "version: 1.0\ntargets: {edav: {name: edav, type: file, path: %s}}\n"
+    s = start(config=text % "/nonexistent" + "routing_groups: []\n")
+    uid = expect(send(s), 303).get("Location").split("/")[-1]
+    page = expect(ask(s, "GET", f"/status/{uid}"), 200)
+    nowhere = "<p>Files of this data stream are delivered nowhere"
+    assert nowhere not in page.text
+    expect(s.tus.patch(f"/files/{uid}", 0, b"a,b\n", {"Upload-Length": "4"}), 204)
+    page = expect(ask(s, "GET", f"/status/{uid}"), 200)
+    assert nowhere in page.text and "<p>Waiting for the delivery" not in page.text
+
+
 def test_a_rejected_form_comes_back(stack):
     cookie, token, _ = form_of(stack, "ehdi", "csv")
     fields = {

@@ -56,6 +56,15 @@ function showSize(bytes, complete) {
 
 let shownDeliveries = null
 
+/** Whether files of that stream are delivered anywhere; the older names of its keys count too. */
+function isRouted(manifest) {
+  if (!result.dataset.routed) return true
+  const { streams } = JSON.parse(result.dataset.routed)
+  const newer = `${manifest.data_stream_id}/${manifest.data_stream_route}`
+  const older = `${manifest.meta_destination_id}/${manifest.meta_ext_event}`
+  return [newer, older].some((stream) => streams.includes(stream.toLowerCase()))
+}
+
 /** Where tokens are needed the page comes without the details, which are for its owner. */
 function fillIn({ manifest, upload_status, file_info }) {
   const keys = ['filename', 'original_filename', 'meta_ext_filename', 'received_filename']
@@ -70,6 +79,10 @@ function fillIn({ manifest, upload_status, file_info }) {
   if (!sender) askAgain()
 }
 
+function noneYet({ manifest }) {
+  return t(isRouted(manifest) ? 'delivery_waiting' : 'delivery_nowhere')
+}
+
 function showInfo(info) {
   const status = info.upload_status.status
   if (!result.dataset.status) fillIn(info)
@@ -82,7 +95,7 @@ function showInfo(info) {
   if (now !== shownDeliveries) {
     shownDeliveries = now
     if (deliveries.length > 0) byId('deliveries').replaceChildren(...deliveries.map(deliveryCard))
-    else if (complete) byId('deliveries').replaceChildren(make('p', {}, t('delivery_waiting')))
+    else if (complete) byId('deliveries').replaceChildren(make('p', {}, noneYet(info)))
   }
   showSize(info.file_info?.size_bytes ?? 0, complete)
   if (complete) {

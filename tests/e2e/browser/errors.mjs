@@ -110,3 +110,20 @@ export async function hostile_text_stays_text(scenario) {
   await page.getByText(hostile).waitFor()
   equal(await page.locator('main img').count(), 0, 'images of the list')
 }
+
+export async function a_stream_without_targets_is_told(scenario) {
+  const page = await lib.open(await scenario.context(), scenario)
+  await lib.begin(page, 'nowhere.csv')
+  const manifest = { data_stream_id: 'Some', data_stream_route: 'where' }
+  const info = { manifest, file_info: { size_bytes: 4 }, upload_status: { status: 'Complete' } }
+  const headers = { 'Access-Control-Allow-Origin': '*', 'Content-Type': 'application/json' }
+  await page.route('**/info/**', (route) =>
+    route.fulfill({ headers, body: JSON.stringify({ ...info, deliveries: null }) }),
+  )
+  await page.getByText('are delivered nowhere').waitFor()
+  await lib.audit(page, 'delivered nowhere')
+  manifest.data_stream_id = 'DexTesting'
+  manifest.data_stream_route = 'testevent1'
+  await page.reload()
+  await page.getByText('Waiting for the delivery to begin.').waitFor()
+}
