@@ -66,17 +66,60 @@ make_settings() {
     export DEX_DELIVERY_CONFIG_FILE=$root/deploy/delivery.yml
 }
 
+# Root's rights are for nginx and for this script. Started by root, the programs run as another user; $as
+# stands before their names, and is empty where they run as who we are.
+choose_user() {
+  as=() user=''
+  [ "$(id -u)" -eq 0 ] || return 0
+  user=nobody
+  ! id www-data >/dev/null 2>&1 || user=www-data
+  group=$(id -gn "$user")
+  take_over "$run/uploads"
+  local plain=("$(command -v setpriv)" "--reuid=$user" "--regid=$group" --clear-groups --no-new-privs)
+  # Below a directory that is closed to others (root's home) it may pass and read, and still not write.
+  local pass=(--inh-caps=+dac_read_search --ambient-caps=+dac_read_search)
+  if reaches "${plain[@]}"; then
+    as=("${plain[@]}")
+  elif reaches "${plain[@]}" "${pass[@]}"; then
+    as=("${plain[@]}" "${pass[@]}")
+  else
+    echo "make run: $user can reach or run $run or $bin in no way: the programs run as root" >&2
+  fi
+  [ ${#as[@]} -eq 0 ] || check_folders
+}
+
+# What an earlier run as root has left belongs to the user from now on. Links are not followed.
+take_over() { # DIRECTORY
+  mkdir -p "$1"
+  [ "$(stat -c %U "$1")" = "$user" ] || chown -Rh --from=root "$user:$group" "$1"
+}
+
+# By trying: access(2), which test(1) asks, leaves the right to pass out of account.
+reaches() { # COMMAND...: the user that it stands for gets at what the programs need
+  # shellcheck disable=SC2016 # for the inner shell
+  "$@" sh -c 'cd "$1" && test -w . && "$2" --version && "$3" --version && ls "$4" && : <"$5"' \
+    sh "$run/uploads" "$bin/dex-upload" "$bin/dex-deliver" "$UPLOAD_CONFIG_PATH" \
+    "$DEX_DELIVERY_CONFIG_FILE" >/dev/null 2>&1
+}
+
+check_folders() { # those that were given are the administrator's own
+  local name
+  for name in ${!LOCAL_*}; do
+    # shellcheck disable=SC2016 # for the inner shell
+    [ ! -e "${!name}" ] || "${as[@]}" sh -c 'cd "$1" && test -w .' sh "${!name}" 2>/dev/null ||
+      die "$name=${!name} cannot be written by $user, as whom the programs run: chown -R $user it"
+  done
+}
+
 # The whole web-server side lives in one directory and is named relative to it: no path is too long for
 # a socket, spaces need no quoting, and workers of another user need no access to the directories above.
 make_nginx() {
-  local user_line='' owner
+  local user_line=''
   web=$run/nginx
   mkdir -p "$web/tmp" "$web/html" "$run/log"
-  if [ "$(id -u)" -eq 0 ]; then
-    owner=nobody
-    ! id www-data >/dev/null 2>&1 || owner=www-data
-    user_line="user $owner $(id -gn "$owner");"
-    chgrp "$(id -gn "$owner")" "$web" && chmod 0750 "$web"
+  if [ -n "$user" ]; then
+    user_line="user $user $group;"
+    chgrp "$group" "$web" && chmod 0750 "$web"
     chmod 0755 "$web/html"
   fi
   local files
@@ -119,12 +162,12 @@ start_responders() {
   # The restart limit is wide: a responder that dies is back at once. One that cannot even start is
   # tried again by supervise, with a pause.
   start "$web" "$run/log/dex-upload.log" spawn-fcgi -n -s dex.sock -M 0666 -b 4096 -d "$run" -- \
-    "$(command -v multiwatch)" -f "$responders" -r 20 -t 200 -s TERM -- "$bin/dex-upload"
+    "${as[@]}" "$(command -v multiwatch)" -f "$responders" -r 20 -t 200 -s TERM -- "$bin/dex-upload"
   fcgi_pid=$started
 }
 
 start_deliver() {
-  start "$run" "$run/log/dex-deliver.log" "$bin/dex-deliver" --watch
+  start "$run" "$run/log/dex-deliver.log" "${as[@]}" "$bin/dex-deliver" --watch
   deliver_pid=$started
 }
 
@@ -232,7 +275,8 @@ for p in "$port" "$ui_port"; do
   ! port_is_taken "$p" || die "port $p is taken; choose another with SERVER_PORT=... UI_PORT=..."
 done
 make_settings
-problems=$(cd "$run" && "$bin/dex-upload" --check-config 2>&1 >/dev/null) ||
+choose_user
+problems=$(cd "$run" && "${as[@]}" "$bin/dex-upload" --check-config 2>&1 >/dev/null) ||
   die "the settings are not usable:"$'\n'"$problems"
 make_nginx
 trap 'stop; exit 0' INT TERM HUP

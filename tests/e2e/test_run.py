@@ -12,6 +12,7 @@ import time
 
 from lib import http, proc, servers
 from lib.check import expect
+from lib.runner import Skip
 from lib.stack import bin_dir
 from lib.tus import Tus, upload_id
 
@@ -213,6 +214,84 @@ def test_killed_processes_come_back(d, make):
 
     proc.until(answers, "everything answers again", 5)
     r.end()
+
+
+def users(run, name):
+    """Owners of the processes of that program."""
+    return {os.stat(f"/proc/{pid}").st_uid for pid in run.named(name)}
+
+
+def runs_as_its_user(run):
+    """What root started serves as another user, who owns the data, and comes back as that."""
+    uid = servers.worker_user().pw_uid
+    path = Tus(run.addr).upload(b"abc")
+    delivered = f"{run.dir}/uploads/edav"
+    proc.until(lambda: os.path.isdir(delivered), "dex-deliver --watch delivers", 5)
+    for where, folders, files in os.walk(f"{run.dir}/uploads"):
+        for n in folders + files:
+            assert os.lstat(f"{where}/{n}").st_uid == uid, f"{where}/{n}"
+    (old,) = run.named("dex-upload")
+    os.kill(old, signal.SIGKILL)
+    proc.until(lambda: set(run.named("dex-upload")) - {old}, "another responder", 2)
+    expect(Tus(run.addr).head(path), 200, Upload_Offset=3)
+    for name in ("dex-upload", "dex-deliver", "multiwatch"):
+        assert users(run, name) == {uid}, (name, users(run, name))
+    return path
+
+
+def only_as_root():
+    if os.geteuid() != 0:
+        raise Skip("only what root starts changes its user")
+
+
+@with_runs
+def test_root_is_left_behind(d, make):
+    only_as_root()
+    r = make().await_up()
+    runs_as_its_user(r)
+    assert "as root" not in r.said(), r.said()
+    r.end()
+
+
+@with_runs
+def test_root_is_left_behind_below_a_closed_directory(d, make):
+    only_as_root()
+    os.chmod(d, 0o700)
+    r = make().await_up()
+    runs_as_its_user(r)
+    for name in ("dex-upload", "dex-deliver"):
+        (pid,) = r.named(name)
+        with open(f"/proc/{pid}/status") as f:
+            effective = int(re.search(r"CapEff:\s+(\w+)", f.read())[1], 16)
+        assert effective in (0, 1 << 2), f"{name}: no more than CAP_DAC_READ_SEARCH: {effective:x}"
+    r.end()
+
+
+@with_runs
+def test_data_of_an_earlier_root_are_taken_over_once(d, make):
+    only_as_root()
+    r = make().await_up()
+    path = runs_as_its_user(r)
+    r.end()
+    stranger = f"{d}/stranger"
+    with open(stranger, "w"):
+        pass
+    os.symlink(stranger, f"{r.dir}/uploads/link")
+    subprocess.run(["chown", "-Rh", "root:root", f"{r.dir}/uploads"], check=True)
+    r = make().await_up()
+    expect(Tus(r.addr).head(path), 200, Upload_Offset=3)
+    runs_as_its_user(r)
+    assert os.stat(stranger).st_uid == 0, "links are not followed"
+    r.end()
+
+
+@with_runs
+def test_a_folder_that_cannot_be_written_is_told(d, make):
+    only_as_root()
+    os.mkdir(f"{d}/mine", 0o755)
+    r = make(LOCAL_REPORTS_FOLDER=f"{d}/mine")
+    assert r.daemon.p.wait(10) != 0
+    assert f"LOCAL_REPORTS_FOLDER={d}/mine cannot be written by" in r.said(), r.said()
 
 
 @with_runs
