@@ -18,11 +18,11 @@
 #include "core/base/mem.h"
 #include "core/base/random.h"
 #include "core/base/str.h"
+#include "core/base/thread.h"
 #include "core/store/lock_impl.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -371,16 +371,7 @@ static struct lock_service *lock_redis_open(const char *where, struct err *err)
 static int start_thread(
 	pthread_t *thread, void *(*fn)(void *), struct redis_service *svc, struct err *err)
 {
-	pthread_attr_t attr;
-	sigset_t all, old;
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK);
-	/* Signals are for the threads that expect them. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	int rc = pthread_create(thread, &attr, fn, svc);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	pthread_attr_destroy(&attr);
+	int rc = thread_start(thread, STACK, fn, svc);
 	if (rc == 0)
 		return 0;
 	errno = rc;

@@ -4,11 +4,11 @@
 #include "core/base/err.h"
 #include "core/base/mem.h"
 #include "core/base/random.h"
+#include "core/base/thread.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -123,8 +123,6 @@ struct redis_listener *redis_listen(
 	struct redis *r, const char *channel, redis_message_fn *fn, void *arg, struct err *err)
 {
 	struct redis_listener *l = mem_zalloc(sizeof(*l));
-	pthread_attr_t attr;
-	sigset_t all, old;
 	l->r = r;
 	l->fn = fn;
 	l->arg = arg;
@@ -134,14 +132,7 @@ struct redis_listener *redis_listen(
 		err_errno(err, __func__, "no eventfd for a thread that listens to Redis");
 		goto fail;
 	}
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK);
-	/* Signals are for the threads that expect them. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	int rc = pthread_create(&l->thread, &attr, listen_thread, l);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	pthread_attr_destroy(&attr);
+	int rc = thread_start(&l->thread, STACK, listen_thread, l);
 	if (rc == 0)
 		return l;
 	errno = rc;
