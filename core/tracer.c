@@ -239,7 +239,7 @@ static json_t *take_batch(struct tracer *t, size_t *taken)
 	for (size_t i = 0; i < *taken; i++)
 		json_array_append_new(batch, t->queue[i]);
 	t->n -= *taken;
-	memmove(t->queue, t->queue + *taken, t->n * sizeof(t->queue[0]));
+	memmove(t->queue, t->queue + *taken, t->n * sizeof(json_t *));
 	return batch;
 }
 

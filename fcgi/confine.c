@@ -166,7 +166,7 @@ static void add_redis(struct rules *r, const struct config *c)
 	const char *at = address ? strchr(address, '?') : NULL;
 	struct buf path;
 
-	while (at && (at = strstr(at, "_file="))) {
+	for (at = at ? strstr(at, "_file=") : NULL; at; at = strstr(at, "_file=")) {
 		at += strlen("_file=");
 		buf_init(&path, 4096);
 		/* What is malformed is told by whoever connects. */

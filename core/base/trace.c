@@ -5,6 +5,7 @@
 #include "core/base/str.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #define VERSION_00_LEN 55
@@ -111,11 +112,12 @@ void trace_child(struct trace_context *out, const struct trace_context *parent)
 
 char *trace_format(const struct trace_context *c, char out[TRACE_PARENT_SIZE])
 {
-	memcpy(out, "00-", 3);
-	str_hex(out + 3, c->trace_id, TRACE_ID_BYTES);
-	out[35] = '-';
-	str_hex(out + 36, c->span_id, TRACE_SPAN_BYTES);
-	memcpy(out + 52, c->sampled ? "-01" : "-00", 4);
+	char trace_id[TRACE_ID_SIZE], span_id[2 * TRACE_SPAN_BYTES + 1];
+
+	str_hex(trace_id, c->trace_id, TRACE_ID_BYTES);
+	str_hex(span_id, c->span_id, TRACE_SPAN_BYTES);
+	(void)snprintf(
+		out, TRACE_PARENT_SIZE, "00-%s-%s-%s", trace_id, span_id, c->sampled ? "01" : "00");
 	return out;
 }
 
