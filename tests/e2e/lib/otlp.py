@@ -3,46 +3,24 @@
 
 import json
 import subprocess
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from . import installed
+from .answering import Answering
 
 
-class Collector:
+class Collector(Answering):
     """with Collector() as c: …; ${answers}: statuses of the first requests, then 200."""
 
     def __init__(self, answers=()):
-        self.requests = []  # (headers, body)
-        answers = list(answers)
-        collector = self
+        self.requests = []  # (headers, path, body)
+        self.answers = list(answers)
+        super().__init__(self._answer)
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                status = answers.pop(0) if answers else 200
-                if status == 200:
-                    collector.requests.append((dict(self.headers), self.path, body))
-                self.send_response(status)
-                self.send_header("Content-Length", "2")
-                self.end_headers()
-                self.wfile.write(b"{}")
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        self.thread = threading.Thread(target=self.server.serve_forever)
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
+    def _answer(self, headers, path, body):
+        status = self.answers.pop(0) if self.answers else 200
+        if status == 200:
+            self.requests.append((headers, path, body))
+        return status, "{}"
 
     def spans(self):
         """All spans so far as {"name", "attributes": {…}, …, "resource": {…}}, checked."""
