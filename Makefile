@@ -156,6 +156,11 @@ fuzz: ## run every fuzz target with libFuzzer for FUZZ_SECONDS each
 docs: all ## refresh what is made from the settings table: .env.example, README.md
 	@tests/check_config_docs.sh --refresh $(B)/dex-upload
 
+.PHONY: man
+man: $(B)/dex-upload ## make the manual page of the settings, build/man/dex-upload.conf.5; the others are in man/
+	@mkdir -p build/man
+	$(Q)man/conf-page.sh $< >build/man/dex-upload.conf.5
+
 INSTALL = DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' UNITDIR='$(UNITDIR)' WEB_GROUP='$(WEB_GROUP)' deploy/install.sh
 .PHONY: install
 install: all ui ## install programs, units, configurations, documents (DESTDIR, PREFIX, UNITDIR, WEB_GROUP)

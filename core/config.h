@@ -110,10 +110,14 @@ const char *config_in_force(const struct config *c, const char *name);
 
 /* "NAME=value" lines of what is in force, secrets masked: for --check-config. */
 int config_dump(const struct config *c, struct buf *out);
-/* The table as a person reads it (--help-config), as .env.example, and as a Markdown table. */
+/*
+ * The table as a person reads it (--help-config), as .env.example, as a Markdown table, and as
+ * sections of a manual page (mdoc(7)).
+ */
 int config_help(struct buf *out);
 int config_dotenv_example(struct buf *out);
 int config_markdown(struct buf *out);
+int config_man(struct buf *out);
 
 /*
  * Parse dotenv text: NAME=value lines, '#' comments, optional `export `, single quotes (literal)

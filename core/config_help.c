@@ -230,3 +230,65 @@ int config_markdown(struct buf *out)
 	}
 	return out->overflow ? -1 : 0;
 }
+
+/* Text of an mdoc(7) page: a hyphen stays the one that can be typed, no line becomes a macro. */
+static void add_roff(struct buf *out, const char *text)
+{
+	if (*text == '.' || *text == '\'')
+		(void)buf_add_str(out, "\\&");
+	for (; *text; text++) {
+		if (*text == '\\')
+			(void)buf_add_str(out, "\\e");
+		else if (*text == '-')
+			(void)buf_add_str(out, "\\-");
+		else
+			(void)buf_add_char(out, *text);
+	}
+}
+
+/* Each sentence begins a line: so it is usual in the source of a manual page. */
+static void man_row(struct buf *out, const struct config_row *row)
+{
+	struct buf text;
+
+	buf_init(&text, 4096);
+	(void)buf_printf(out, ".It Ev %s\n", row->name);
+	describe(&text, row);
+	add_roff(out, buf_str(&text));
+	(void)buf_add_str(out, ".\n");
+	buf_reset(&text);
+	if (row->def && (row->flags & CONFIG_SECRET))
+		(void)buf_add_str(&text, "a value for development");
+	else if (row->def && many_places(row))
+		(void)buf_add_str(&text, "the first of ");
+	if (row->def && !(row->flags & CONFIG_SECRET))
+		add_places(&text, row, "");
+	if (text.len > 0) {
+		(void)buf_add_str(out, "Default: ");
+		add_roff(out, buf_str(&text));
+		(void)buf_add_str(out, ".\n");
+	}
+	if (row->flags & CONFIG_ENV_ONLY)
+		(void)buf_add_str(out, "In the environment only.\n");
+	out->overflow |= text.overflow;
+	buf_free(&text);
+}
+
+int config_man(struct buf *out)
+{
+	const char *last = NULL;
+
+	for (size_t i = 0; i < config_table_len; i++) {
+		const struct config_row *row = &config_table[i];
+		if (!available(row))
+			continue;
+		if (heading_of(i) != last) {
+			(void)buf_add_str(out, last ? ".El\n" : "");
+			last = heading_of(i);
+			(void)buf_printf(out, ".Ss %s\n.Bl -tag -width Ds\n", last);
+		}
+		man_row(out, row);
+	}
+	(void)buf_add_str(out, ".El\n");
+	return out->overflow ? -1 : 0;
+}

@@ -68,6 +68,8 @@ put_everything() { # BUILD UI
   for section in 5 8; do
     put_all "$prefix/share/man/man$section" man/*.$section
   done
+  man/conf-page.sh "$1/dex-upload" >"$text"
+  put 644 "$text" "$prefix/share/man/man5/dex-upload.conf.5"
   put_all "$doc" README.md DESIGN.md CHANGELOG.md SECURITY.md LICENSE deploy/*.md
 }
 

@@ -36,7 +36,7 @@ struct options {
 
 static const char usage[] =
 	"usage: dex-upload [--appconf FILE] [--check-config]\n"
-	"       dex-upload --help-config[=dotenv|=markdown] | --version | --help\n"
+	"       dex-upload --help-config[=dotenv|=markdown|=man] | --version | --help\n"
 	"\n"
 	"Serves resumable uploads (tus 1.0.0) over FastCGI on the listening socket that is its "
 	"standard\n"
@@ -50,7 +50,10 @@ static const char usage[] =
 	"  --check-config      check the settings and every file they name, print what is in "
 	"force\n"
 	"  --help-config       list all settings; =dotenv: as a file to fill in, =markdown: as a "
-	"table\n"
+	"table,\n"
+	"                      =man: as sections of a manual page\n"
+	"  --version           show the version and exit\n"
+	"  --help              show this text and exit\n"
 	"\n"
 	"Exit status: 0 fine, 2 usage or configuration, 3 storage or state out of reach.\n";
 
@@ -72,6 +75,7 @@ static bool parse_help_config(const char *arg, struct options *o)
 		{"--help-config", config_help},
 		{"--help-config=dotenv", config_dotenv_example},
 		{"--help-config=markdown", config_markdown},
+		{"--help-config=man", config_man},
 	};
 
 	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {

@@ -112,14 +112,16 @@ static void test_table_is_consistent(void **state)
 
 static void test_help_texts_name_every_row(void **state)
 {
-	struct buf help, markdown, example;
+	struct buf help, markdown, example, man;
 	(void)state;
+	buf_init(&man, 1 << 18);
 	buf_init(&help, 1 << 18);
 	buf_init(&markdown, 1 << 18);
 	buf_init(&example, 1 << 18);
 	assert_int_equal(config_help(&help), 0);
 	assert_int_equal(config_markdown(&markdown), 0);
 	assert_int_equal(config_dotenv_example(&example), 0);
+	assert_int_equal(config_man(&man), 0);
 	for (size_t i = 0; i < config_table_len; i++) {
 		const struct config_row *row = &config_table[i];
 		bool here = !(row->flags & CONFIG_NOT_IN_THIS_BUILD);
@@ -132,16 +134,24 @@ static void test_help_texts_name_every_row(void **state)
 		snprintf(text, sizeof(text), "\n#%s=", row->name);
 		if (!strstr(example.data, text) == (here && !(row->flags & CONFIG_ENV_ONLY)))
 			fail_msg("%s in the example: %d", row->name, !here);
+		snprintf(text, sizeof(text), "\n.It Ev %s\n", row->name);
+		if (!strstr(man.data, text) == here)
+			fail_msg("%s in the manual page: %d", row->name, !here);
 		if (row->def && (row->flags & CONFIG_SECRET)) {
 			assert_null(strstr(help.data, row->def));
 			assert_null(strstr(markdown.data, row->def));
 			assert_null(strstr(example.data, row->def));
+			assert_null(strstr(man.data, row->def));
 		}
 	}
 	const char *absent = strstr(help.data, "Not available in this build");
 	assert_non_null(absent);
 	assert_true(strstr(help.data, "PROCESSING_STATUS_HEALTH_URI") > absent);
 	assert_non_null(strstr(absent, "EDAV_*"));
+	/* what a line begins with must not be a macro, a hyphen not a soft one */
+	assert_null(strstr(man.data, "\n./"));
+	assert_non_null(strstr(man.data, "\\-\\-appconf"));
+	buf_free(&man);
 	buf_free(&help);
 	buf_free(&markdown);
 	buf_free(&example);
@@ -182,6 +192,8 @@ static void test_output_that_does_not_fit_is_told(void **state)
 	assert_int_equal(config_markdown(&small), -1);
 	buf_reset(&small);
 	assert_int_equal(config_dotenv_example(&small), -1);
+	buf_reset(&small);
+	assert_int_equal(config_man(&small), -1);
 	buf_reset(&small);
 	assert_int_equal(config_dump(f->config, &small), -1);
 	buf_free(&small);

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #define JOBS_MAX 256
 
@@ -31,65 +32,85 @@ enum opt {
 	OPT_HELP,
 };
 
-static const struct option table[] = {
-	{"config", required_argument, NULL, OPT_CONFIG},
-	{"appconf", required_argument, NULL, OPT_CONFIG}, /* as the responder calls it */
-	{"watch", no_argument, NULL, OPT_WATCH},
-	{"jobs", required_argument, NULL, OPT_JOBS},
-	{"limit", required_argument, NULL, OPT_LIMIT},
-	{"upload", required_argument, NULL, OPT_UPLOAD},
-	{"target", required_argument, NULL, OPT_TARGET},
-	{"retry", no_argument, NULL, OPT_RETRY},
-	{"list", no_argument, NULL, OPT_LIST},
-	{"json", no_argument, NULL, OPT_JSON},
-	{"dry-run", no_argument, NULL, OPT_DRY_RUN},
-	{"expire", no_argument, NULL, OPT_EXPIRE},
-	{"migrate-state", required_argument, NULL, OPT_MIGRATE},
-	{"recover", no_argument, NULL, OPT_RECOVER},
-	{"quiet", no_argument, NULL, OPT_QUIET},
-	{"verbose", no_argument, NULL, OPT_VERBOSE},
-	{"version", no_argument, NULL, OPT_VERSION},
-	{"help", no_argument, NULL, OPT_HELP},
-	{NULL, 0, NULL, 0},
+struct row {
+	const char *name;
+	const char *value; /* what it takes, as --help calls it; NULL: nothing */
+	enum opt opt;
+	const char *help; /* lines; NULL: another name of the row above */
 };
 
-static const char help[] =
+static const struct row rows[] = {
+	{"config", "FILE", OPT_CONFIG,
+		"read settings that the environment does not have from this dotenv\n"
+		"file (default: the file that DEX_APPCONF names)"},
+	{"appconf", "FILE", OPT_CONFIG, NULL}, /* as the responder calls it */
+	{"watch", NULL, OPT_WATCH, "stay, and start within a second of a delivery becoming due"},
+	{"jobs", "N", OPT_JOBS, "deliveries at once (default: LISTENER_WORKERS)"},
+	{"limit", "N", OPT_LIMIT, "at most N deliveries"},
+	{"upload", "ID", OPT_UPLOAD, "only this upload"},
+	{"target", "NAME", OPT_TARGET, "only this target"},
+	{"retry", NULL, OPT_RETRY, "first queue failed deliveries again"},
+	{"list", NULL, OPT_LIST, "show pending and failed deliveries, and do nothing else"},
+	{"json", NULL, OPT_JSON, "with --list: as JSON"},
+	{"dry-run", NULL, OPT_DRY_RUN, "tell what would be delivered where, and change nothing"},
+	{"expire", NULL, OPT_EXPIRE,
+		"only keep house: expiry, retention, what crashes left behind"},
+	{"migrate-state", "FROM TO", OPT_MIGRATE,
+		"move the state while nothing else runs, and tell what was moved; each\n"
+		"is sqlite:PATH, or redis for the one at REDIS_CONNECTION_STRING. TO\n"
+		"must be empty, or be what an interrupted move has left. With\n"
+		"--dry-run: only count"},
+	{"recover", NULL, OPT_RECOVER,
+		"after the state was lost: register what is in storage again, so that\n"
+		"it is delivered anew, and tell what could not be. With --dry-run:\n"
+		"only count"},
+	{"quiet", NULL, OPT_QUIET, "tell of failures only"},
+	{"verbose", NULL, OPT_VERBOSE, "log as well what goes well"},
+	{"version", NULL, OPT_VERSION, "show the version and exit"},
+	{"help", NULL, OPT_HELP, "show this text and exit"},
+};
+#define NROWS (sizeof(rows) / sizeof(rows[0]))
+#define HELP_COLUMN 22
+
+static const char help_head[] =
 	"Usage: dex-deliver [OPTION]...\n"
 	"Deliver finished uploads to their targets, send late reports and events, and keep house.\n"
 	"\n"
 	"Without options: one sweep, until nothing is due. Made for cron: it says nothing when\n"
 	"there was nothing to do. Any number of copies may run at once, on one host or many.\n"
-	"\n"
-	"      --config FILE   read settings that the environment does not have from this dotenv\n"
-	"                      file (default: the file that DEX_APPCONF names)\n"
-	"      --watch         stay, and start within a second of a delivery becoming due\n"
-	"      --jobs N        deliveries at once (default: LISTENER_WORKERS)\n"
-	"      --limit N       at most N deliveries\n"
-	"      --upload ID     only this upload\n"
-	"      --target NAME   only this target\n"
-	"      --retry         first queue failed deliveries again\n"
-	"      --list          show pending and failed deliveries, and do nothing else\n"
-	"      --json          with --list: as JSON\n"
-	"      --dry-run       tell what would be delivered where, and change nothing\n"
-	"      --expire        only keep house: expiry, retention, what crashes left behind\n"
-	"      --migrate-state FROM TO\n"
-	"                      move the state while nothing else runs, and tell what was moved; "
-	"each\n"
-	"                      is sqlite:PATH, or redis for the one at REDIS_CONNECTION_STRING. "
-	"TO\n"
-	"                      must be empty, or be what an interrupted move has left. With\n"
-	"                      --dry-run: only count\n"
-	"      --recover       after the state was lost: register what is in storage again, so "
-	"that it is\n"
-	"                      delivered anew, and tell what could not be. With --dry-run: only "
-	"count\n"
-	"      --quiet         tell of failures only\n"
-	"      --verbose       log as well what goes well\n"
-	"      --version       show the version and exit\n"
-	"      --help          show this text and exit\n"
+	"\n";
+
+static const char help_foot[] =
 	"\n"
 	"Exit status: 0 all went well, 1 at least one delivery failed, 2 usage or configuration,\n"
 	"3 state or storage out of reach.\n";
+
+static void print_row(const struct row *r)
+{
+	int column =
+		printf("      --%s%s%s", r->name, r->value ? " " : "", r->value ? r->value : "");
+	for (const char *line = r->help; *line;) {
+		int len = (int)strcspn(line, "\n");
+		/* What is too long for its column has a line of its own. */
+		if (column + 2 > HELP_COLUMN) {
+			putchar('\n');
+			column = 0;
+		}
+		printf("%*s%.*s\n", HELP_COLUMN - column, "", len, line);
+		column = 0;
+		line += len + (line[len] == '\n');
+	}
+}
+
+static void print_help(void)
+{
+	fputs(help_head, stdout);
+	for (size_t i = 0; i < NROWS; i++) {
+		if (rows[i].help)
+			print_row(&rows[i]);
+	}
+	fputs(help_foot, stdout);
+}
 
 static enum options_result wrong(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 static enum options_result wrong(const char *fmt, ...)
@@ -167,7 +188,7 @@ static enum options_result take(int opt, const char *value, struct options *out)
 		printf("dex-deliver %s\n", version_full());
 		return OPTIONS_DONE;
 	case OPT_HELP:
-		fputs(help, stdout);
+		print_help();
 		return OPTIONS_DONE;
 	default:
 		return OPTIONS_WRONG;
@@ -201,6 +222,10 @@ static enum options_result check(const struct options *o)
 
 enum options_result options_parse(int argc, char **argv, struct options *out)
 {
+	struct option table[NROWS + 1] = {0};
+	for (size_t i = 0; i < NROWS; i++)
+		table[i] = (struct option){rows[i].name,
+			rows[i].value ? required_argument : no_argument, NULL, rows[i].opt};
 	*out = (struct options){0};
 	opterr = 0;
 	for (;;) {

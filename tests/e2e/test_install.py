@@ -44,6 +44,20 @@ def test_paths_are_those_of_the_installation():
         assert not [p for p in files(d) if not p.startswith(("opt/dex/", "etc/systemd/"))]
 
 
+def test_the_manual_pages_that_units_name_are_there():
+    with tempfile.TemporaryDirectory() as d:
+        machine.install(d)
+        named = set()
+        for unit in os.listdir(f"{d}/usr/lib/systemd/system"):
+            if unit.endswith((".service", ".socket", ".timer")):
+                text = read(f"{d}/usr/lib/systemd/system/{unit}")
+                named |= set(re.findall(r"man:(\S+)\((\d)\)", text))
+        assert ("dex-upload.conf", "5") in named, named
+        for name, section in named:
+            page = read(f"{d}/usr/share/man/man{section}/{name}.{section}")
+            assert "\n.Sh NAME\n" in page and "@" not in page.replace("PASSWORD@", ""), name
+
+
 def test_uninstall_removes_what_install_put():
     with tempfile.TemporaryDirectory() as d:
         machine.install(d)
