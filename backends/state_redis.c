@@ -187,6 +187,7 @@ const struct state_backend state_redis_backend = {
 	.upload_scan_stale = state_redis_upload_scan_stale,
 	.upload_scan_delivered = state_redis_upload_scan_delivered,
 	.upload_scan_removable = state_redis_upload_scan_removable,
+	.upload_scan_times = state_redis_times_scan,
 	.delivery_lease = state_redis_delivery_lease,
 	.delivery_renew = state_redis_delivery_renew,
 	.delivery_end = state_redis_delivery_end,

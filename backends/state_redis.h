@@ -26,6 +26,8 @@
  *   Bh:SINK        sorted  ids of uploads with messages, by due time of the group's first one
  *   Bopen, Bpartial, Bdelivered, Bremovable, Btombstones
  *                  sorted  ids of uploads by the time that the sweep asks for
+ *   Btimes         sorted  ids of all uploads, by the time of struct upload_mark
+ *   Btimed                 there when Btimes has all: earlier releases did not keep it
  *   Bopenof:OWNER  set     ids of the owner's open uploads
  *   Bdue, Bdue:TARGET, Bunfinished, Blate
  *                  sorted  names of deliveries and messages by time
@@ -75,6 +77,8 @@ int state_redis_upload_scan_delivered(
 	struct state *s, int64_t cutoff, char (*ids)[UUID_SIZE], int max, struct err *err);
 int state_redis_upload_scan_removable(
 	struct state *s, char (*ids)[UUID_SIZE], int max, struct err *err);
+int state_redis_times_scan(struct state *s, const struct upload_mark *after, int64_t until,
+	struct upload_mark *marks, int max, struct err *err);
 
 enum state_result state_redis_delivery_lease(struct state *s, const struct delivery_filter *f,
 	const char *owner, int64_t now, int64_t lease_ms, struct delivery *out, struct err *err);

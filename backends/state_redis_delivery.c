@@ -117,7 +117,9 @@ enum state_result state_redis_delivery_end(struct state *st, const struct delive
 	struct state_redis *s = (struct state_redis *)st;
 	unsigned bucket = state_redis_call_bucket_of(e->id);
 	struct state_redis_args a = {0};
-	const char *location = e->status == DELIVERY_DONE ? e->location : NULL;
+	bool done = e->status == DELIVERY_DONE;
+	const char *location = done ? e->location : NULL;
+	const char *sha256 = done ? e->sha256 : NULL;
 	bool count =
 		e->status == DELIVERY_FAILED || (e->status == DELIVERY_PENDING && e->count_attempt);
 
@@ -129,8 +131,10 @@ enum state_result state_redis_delivery_end(struct state *st, const struct delive
 	state_redis_call_int(&a, count);
 	state_redis_call_int(&a, e->now);
 	state_redis_call_int(&a, clock_now());
-	state_redis_call_int(&a, 2 * (location != NULL) + 2 * (e->issues != NULL));
+	state_redis_call_int(
+		&a, 2 * (location != NULL) + 2 * (sha256 != NULL) + 2 * (e->issues != NULL));
 	state_redis_call_member(&a, "location", location);
+	state_redis_call_member(&a, "sha256", sha256);
 	state_redis_call_member(&a, "issues", e->issues);
 	if (state_redis_call_messages(&a, msgs, bucket, err)) {
 		state_redis_call_free(&a);

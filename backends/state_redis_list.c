@@ -24,6 +24,7 @@ enum delivery_column { /* of an answered row */
 	COL_LEASE_OWNER,
 	COL_LOCATION,
 	COL_ISSUES,
+	COL_SHA256,
 	COL_COUNT,
 };
 
@@ -48,7 +49,8 @@ int state_redis_list_row(
 		state_redis_call_text(c[COL_TARGET], false, &out->target, err) ||
 		state_redis_call_text(c[COL_LEASE_OWNER], true, &out->lease_owner, err) ||
 		state_redis_call_text(c[COL_LOCATION], true, &out->location, err) ||
-		state_redis_call_text(c[COL_ISSUES], true, &out->issues, err)) {
+		state_redis_call_text(c[COL_ISSUES], true, &out->issues, err) ||
+		state_redis_call_text(c[COL_SHA256], true, &out->sha256, err)) {
 		delivery_free(out);
 		if (err)
 			err_prefix(err, "a delivery");

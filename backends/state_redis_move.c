@@ -271,6 +271,16 @@ static void add_members(struct state_redis_args *a, const struct state_move_row 
 	state_redis_call_member(a, "owner", u->owner);
 }
 
+/* That of struct upload_mark. */
+static int64_t time_of(const struct state_move_row *row)
+{
+	const struct upload *u = &row->upload;
+	bool ended = u->status == UPLOAD_EXPIRED || u->status == UPLOAD_TERMINATED;
+	int64_t at = u->completed_at > u->created_at ? u->completed_at : u->created_at;
+
+	return ended && row->ended_at > at ? row->ended_at : at;
+}
+
 static enum state_result put_row(
 	struct state_redis *s, const struct state_move_row *row, struct err *err)
 {
@@ -285,6 +295,7 @@ static enum state_result put_row(
 	state_redis_call_int(&a, row->ended_at);
 	state_redis_call_int(&a, row->removable);
 	state_redis_call_int(&a, clock_now());
+	state_redis_call_int(&a, time_of(row));
 	size_t count = a.n;
 	state_redis_call_str(&a, "");
 	add_members(&a, row);
@@ -300,6 +311,7 @@ static enum state_result put_row(
 		state_redis_call_int(&a, d->ended_at);
 		state_redis_call_str(&a, d->location ? d->location : "");
 		state_redis_call_str(&a, d->issues ? d->issues : "");
+		state_redis_call_str(&a, d->sha256 ? d->sha256 : "");
 	}
 	return state_redis_call(
 		s, SCRIPT_MOVE_PUT_UPLOAD, state_redis_call_bucket(row->upload.id), &a, NULL, err);

@@ -71,12 +71,12 @@
 	"local function later(x,y) if tonumber(x)>tonumber(y) then return x end return y end\n"
 
 /* A delivery as an answer: see enum delivery_column in state_redis_delivery.c. */
-#define LUA_ROW                                                                             \
-	"local function row(s)\n"                                                           \
-	" local r=call('HMGET',b..'d:'..s,'upload','target','status','attempt','due_at',\n" \
-	"  'lease_until','queued_at','ended_at','lease_owner','location','issues')\n"       \
-	" table.insert(r,1,s)\n"                                                            \
-	" return r\n"                                                                       \
+#define LUA_ROW                                                                                \
+	"local function row(s)\n"                                                              \
+	" local r=call('HMGET',b..'d:'..s,'upload','target','status','attempt','due_at',\n"    \
+	"  'lease_until','queued_at','ended_at','lease_owner','location','issues','sha256')\n" \
+	" table.insert(r,1,s)\n"                                                               \
+	" return r\n"                                                                          \
 	"end\n"
 
 /*
@@ -101,6 +101,7 @@ static const char upload_create[] =
 					"if op or call('EXISTS',u)==1 then return {3} end\n"
 					"local n=tonumber(ARGV[6])\n"
 					"call('ZADD',b..'open',ARGV[3],ARGV[1])\n"
+					"call('ZADD',b..'times',ARGV[3],ARGV[1])\n"
 					"if ARGV[5]~='' then\n"
 					" call('SADD',b..'openof:'..ARGV[5],ARGV[1])\n"
 					"end\n"
@@ -135,6 +136,7 @@ static const char upload_change[] = LUA_BASE LUA_NAMES LUA_MESSAGES LUA_DELIVERI
 	"local n=tonumber(ARGV[13])\n"
 	"if complete then\n"
 	" close(u,id)\n"
+	" call('ZADD',b..'times','GT',now,id)\n"
 	" if r[3]=='1' then call('ZADD',b..'partial',touched,id) end\n"
 	" if n>0 then\n"
 	"  local first=names(ARGV[12],n)\n"
@@ -174,6 +176,7 @@ static const char upload_end[] = LUA_BASE LUA_NAMES LUA_MESSAGES LUA_CLOSE
 	"close(u,id)\n"
 	"for _,k in ipairs({'partial','delivered'}) do call('ZREM',b..k,id) end\n"
 	"call('ZADD',b..'removable',ARGV[5],id)\n"
+	"if status~='4' then call('ZADD',b..'times','GT',ARGV[5],id) end\n"
 	"queue(ARGV[6],7)\n"
 	"call('HSET',u,'status',status,'ended_at',ARGV[5],'removable','1','op',op)\n"
 	"return {0}\n";
@@ -198,6 +201,7 @@ static const char upload_purge[] = LUA_BASE
 	"  call('DEL',b..'d:'..s)\n"
 	" end\n"
 	" call('ZREM',b..'tombstones',id)\n"
+	" call('ZREM',b..'times',id)\n"
 	" call('DEL',b..'t:'..id,b..'u:'..id)\n"
 	"end\n"
 	"return {0,#ids}\n";
@@ -271,7 +275,7 @@ static const char delivery_end[] = LUA_BASE LUA_NAMES LUA_MESSAGES LUA_DELIVERIE
 	"if delivered then call('ZADD',b..'delivered',now,r[4]) end\n"
 	"queue(clock,10+n)\n"
 	"if delivered then call('HSET',u,'delivered_at',now) end\n"
-	"call('HDEL',d,'lease_owner','location','issues')\n"
+	"call('HDEL',d,'lease_owner','location','issues','sha256')\n"
 	"call('HSET',d,'status',status,'due_at',at,'lease_until','0','end_op',op,\n"
 	" 'attempt',text(r[6]+count),'ended_at',status=='0' and '0' or now,\n"
 	" unpack(ARGV,10,9+n))\n"
@@ -394,22 +398,24 @@ static const char move_group[] =
 		 "return out\n";
 
 /*
- * ARGV: 1 id 2 status 3 kind 4 touched 5 delivered (0: not) 6 ended 7 removable 8 clock 9 number of
- * names and values, those, number of deliveries, eight for each
+ * ARGV: 1 id 2 status 3 kind 4 touched 5 delivered (0: not) 6 ended 7 removable 8 clock
+ * 9 time of struct upload_mark 10 number of names and values, those, number of deliveries, nine
+ * for each
  */
 static const char move_put_upload[] = LUA_BASE LUA_NAMES LUA_DELIVERIES
-	"local id,status,kind,touched,delivered,ended,removable,clock=unpack(ARGV,1,8)\n"
-	"local n=tonumber(ARGV[9])\n"
+	"local id,status,kind,touched,delivered,ended,removable,clock,at=unpack(ARGV,1,9)\n"
+	"local n=tonumber(ARGV[10])\n"
 	"local u=b..'u:'..id\n"
 	"if call('EXISTS',u)==1 then return {2} end\n"
-	"local i=10+n\n"
+	"local i=11+n\n"
 	"local count=tonumber(ARGV[i])\n"
 	"local first=count>0 and names(clock,count)\n"
 	"for k=0,count-1 do\n"
-	" local target,st,attempt,at,queued,over,location,issues=unpack(ARGV,i+1+8*k,i+8+8*k)\n"
+	" local "
+	"target,st,attempt,due_at,queued,over,location,issues,sum=unpack(ARGV,i+1+9*k,i+9+9*k)\n"
 	" local s=name(first+k)\n"
 	" local d=b..'d:'..s\n"
-	" make(s,id,target,at,'0')\n"
+	" make(s,id,target,due_at,'0')\n"
 	" if st~='0' then\n"
 	"  call('ZREM',b..'due',s)\n"
 	"  call('ZREM',b..'due:'..target,s)\n"
@@ -419,6 +425,7 @@ static const char move_put_upload[] = LUA_BASE LUA_NAMES LUA_DELIVERIES
 	" call('HSET',d,'status',st,'attempt',attempt,'queued_at',queued,'ended_at',over)\n"
 	" if location~='' then call('HSET',d,'location',location) end\n"
 	" if issues~='' then call('HSET',d,'issues',issues) end\n"
+	" if sum~='' then call('HSET',d,'sha256',sum) end\n"
 	"end\n"
 	"if status=='0' then call('ZADD',b..'open',touched,id)\n"
 	"elseif status=='1' then\n"
@@ -426,8 +433,22 @@ static const char move_put_upload[] = LUA_BASE LUA_NAMES LUA_DELIVERIES
 	" if delivered~='0' then call('ZADD',b..'delivered',delivered,id) end\n"
 	"elseif removable=='1' then call('ZADD',b..'removable',ended,id)\n"
 	"elseif status~='4' then call('ZADD',b..'tombstones',ended,id) end\n"
-	"call('HSET',u,unpack(ARGV,10,9+n))\n"
+	"call('ZADD',b..'times',at,id)\n"
+	"call('HSET',u,unpack(ARGV,11,10+n))\n"
 	"return {0}\n";
+
+/* ARGV: 1 id, of an upload that may not be in the order of struct upload_mark */
+static const char upload_enlist[] = LUA_BASE
+	"local r=call('HMGET',b..'u:'..ARGV[1],'created_at','completed_at','ended_at','status')\n"
+	"if not num(r[1]) then return {0} end\n"
+	"local at=math.max(tonumber(r[1]),tonumber(r[2] or '0'))\n"
+	"if r[4]=='2' or r[4]=='3' then at=math.max(at,tonumber(r[3] or '0')) end\n"
+	"call('ZADD',b..'times',text(at),ARGV[1])\n"
+	"return {0}\n";
+
+/* All uploads of the bucket are in it. */
+static const char upload_enlisted[] = LUA_BASE "call('SET',b..'timed','1')\n"
+					       "return {0}\n";
 
 /* ARGV: 1 upload 2 sink 3 clock 4 number, five for each message */
 static const char move_put_messages[] =
@@ -491,6 +512,30 @@ static const char all_scan[] = LUA_BASE
 	" end\n"
 	"end\n"
 	"return out\n";
+
+/*
+ * ARGV: 1 time and 2 id of the last one seen 3 until 4 limit. Answers whether all uploads of the
+ * bucket are in the order, and id, time, id, time …
+ */
+static const char all_times[] =
+	LUA_BASE "local at,last,till,limit=unpack(ARGV)\n"
+		 "local out={}\n"
+		 "for i=1,#KEYS-1 do\n"
+		 " local k=KEYS[i]\n"
+		 " local res,from,l={call('EXISTS',k..'timed')},0,0\n"
+		 " repeat\n"
+		 "  l=call('ZRANGEBYSCORE',k..'times',at,'('..till,'WITHSCORES','LIMIT',from,64)\n"
+		 "  from=from+64\n"
+		 "  for n=1,#l,2 do\n"
+		 "   if #res<2*limit and (tonumber(l[n+1])>tonumber(at) or l[n]>last) then\n"
+		 "    table.insert(res,l[n])\n"
+		 "    table.insert(res,text(l[n+1]))\n"
+		 "   end\n"
+		 "  end\n"
+		 " until #l<128 or #res>2*limit\n"
+		 " out[i]=res\n"
+		 "end\n"
+		 "return out\n";
 
 /* ARGV: 1 latest 2 target ("": any). Answers time and name of the first, or an empty array. */
 static const char all_due[] =
@@ -562,6 +607,8 @@ const struct redis_script state_redis_scripts[SCRIPT_COUNT] = {
 	[SCRIPT_OUTBOX_SENT] = {"outbox_sent", outbox_sent},
 	[SCRIPT_OUTBOX_RETRY] = {"outbox_retry", outbox_retry},
 	[SCRIPT_KV_PUT] = {"kv_put", kv_put},
+	[SCRIPT_UPLOAD_ENLIST] = {"upload_enlist", upload_enlist},
+	[SCRIPT_UPLOAD_ENLISTED] = {"upload_enlisted", upload_enlisted},
 	[SCRIPT_MOVE_GROUP] = {"move_group", move_group},
 	[SCRIPT_MOVE_PUT_UPLOAD] = {"move_put_upload", move_put_upload},
 	[SCRIPT_MOVE_PUT_MESSAGES] = {"move_put_messages", move_put_messages},
@@ -569,6 +616,7 @@ const struct redis_script state_redis_scripts[SCRIPT_COUNT] = {
 	[SCRIPT_ALL_COUNTS] = {"counts", all_counts},
 	[SCRIPT_ALL_OPEN] = {"open", all_open},
 	[SCRIPT_ALL_SCAN] = {"scan", all_scan},
+	[SCRIPT_ALL_TIMES] = {"times", all_times},
 	[SCRIPT_ALL_DUE] = {"due", all_due},
 	[SCRIPT_ALL_UNFINISHED] = {"unfinished", all_unfinished},
 	[SCRIPT_ALL_HEADS] = {"heads", all_heads},

@@ -179,6 +179,7 @@ const struct state_backend state_sqlite_backend = {
 	.upload_scan_stale = state_sqlite_upload_scan_stale,
 	.upload_scan_delivered = state_sqlite_upload_scan_delivered,
 	.upload_scan_removable = state_sqlite_upload_scan_removable,
+	.upload_scan_times = state_sqlite_upload_scan_times,
 	.delivery_lease = state_sqlite_delivery_lease,
 	.delivery_renew = state_sqlite_delivery_renew,
 	.delivery_end = state_sqlite_delivery_end,

@@ -28,6 +28,7 @@ enum delivery_column { /* of DELIVERY_COLUMNS */
 	COL_ENDED_AT,
 	COL_LOCATION,
 	COL_ISSUES,
+	COL_SHA256,
 };
 
 static void read_row(const struct sql_query *q, struct delivery *out)
@@ -44,6 +45,7 @@ static void read_row(const struct sql_query *q, struct delivery *out)
 		.ended_at = state_sqlite_query_int(q, COL_ENDED_AT),
 		.location = state_sqlite_query_dup(q, COL_LOCATION),
 		.issues = state_sqlite_query_dup(q, COL_ISSUES),
+		.sha256 = state_sqlite_query_dup(q, COL_SHA256),
 	};
 	str_copy(out->upload_id, sizeof(out->upload_id), state_sqlite_query_text(q, COL_UPLOAD_ID));
 }
@@ -155,7 +157,7 @@ static enum state_result end_write(struct sql_conn *c, void *arg, struct err *er
 	state_sqlite_query_start(&q, c, SQL_DELIVERY_END,
 		SQL_ARGS(sql_int(e->id), sql_text(e->owner), sql_int(e->status), sql_int(e->due_at),
 			sql_int(count), sql_text(done ? e->location : NULL), sql_text(e->issues),
-			sql_int(pending ? 0 : e->now)),
+			sql_int(pending ? 0 : e->now), sql_text(done ? e->sha256 : NULL)),
 		err);
 	int rc = step_returning(&q, read_number, &upload, err);
 	if (rc < 0)

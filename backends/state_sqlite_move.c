@@ -165,7 +165,8 @@ static int put_deliveries(
 			    SQL_ARGS(sql_int(seq), sql_text(row->upload.id), sql_text(d->target),
 				    sql_int(d->status), sql_int(d->attempt), sql_int(d->due_at),
 				    sql_int(d->queued_at), sql_int(d->ended_at),
-				    sql_text(d->location), sql_text(d->issues)),
+				    sql_text(d->location), sql_text(d->issues),
+				    sql_text(d->sha256)),
 			    err) < 0)
 			return -1;
 	}

@@ -104,7 +104,14 @@ static const char schema_3[] =
 	" END;"
 	"PRAGMA user_version=3;";
 
-const char *const state_sqlite_sql_migrations[] = {schema_1, schema_2, schema_3};
+/* The time of struct upload_mark. It does not change while an upload grows: no cost for a PATCH. */
+#define UPLOAD_AT "max(created_at,completed_at,iif(status IN (2,3),ended_at,0))"
+
+static const char schema_4[] = "ALTER TABLE deliveries ADD COLUMN sha256 TEXT;"
+			       "CREATE INDEX uploads_times ON uploads(" UPLOAD_AT ",id);"
+			       "PRAGMA user_version=4;";
+
+const char *const state_sqlite_sql_migrations[] = {schema_1, schema_2, schema_3, schema_4};
 const int state_sqlite_sql_version =
 	(int)(sizeof(state_sqlite_sql_migrations) / sizeof(state_sqlite_sql_migrations[0]));
 
@@ -128,7 +135,7 @@ const int state_sqlite_sql_version =
 /* In the order of enum delivery_column. */
 #define DELIVERY_COLUMNS                                                                       \
 	"id, upload_id, target, status, attempt, due_at, lease_owner, lease_until, queued_at," \
-	" ended_at, location, issues"
+	" ended_at, location, issues, sha256"
 
 /* ?1 upload ?2 its id ?3 target ?4 now */
 #define NEW_DELIVERY                                                                              \
@@ -190,6 +197,11 @@ const char *const state_sqlite_sql[SQL_COUNT] = {
 		" ORDER BY delivered_at LIMIT ?2",
 	[SQL_UPLOAD_SCAN_REMOVABLE] = "SELECT id FROM uploads INDEXED BY uploads_removable"
 				      " WHERE removable=1 ORDER BY ended_at LIMIT ?1",
+	/* ?1 time and ?2 id of the last one seen ?3 until ?4 limit */
+	[SQL_UPLOAD_SCAN_TIMES] =
+		"SELECT " UPLOAD_AT ", id FROM uploads INDEXED BY uploads_times"
+		" WHERE " UPLOAD_AT ">=?1 AND " UPLOAD_AT "<?3 AND (" UPLOAD_AT ">?1 OR id>?2)"
+		" ORDER BY " UPLOAD_AT ", id LIMIT ?4",
 	[SQL_UPLOAD_DELIVERED] =
 		"UPDATE uploads SET delivered_at=?2 WHERE seq=?1 AND status=1 AND NOT EXISTS"
 		" (SELECT 1 FROM deliveries INDEXED BY deliveries_target"
@@ -201,7 +213,7 @@ const char *const state_sqlite_sql[SQL_COUNT] = {
 		NEW_DELIVERY " ON CONFLICT(upload,target) DO UPDATE SET status=0, attempt=0,"
 			     " due_at=excluded.due_at, lease_owner=NULL, lease_until=0,"
 			     " next_at=excluded.next_at, queued_at=excluded.queued_at, ended_at=0,"
-			     " location=NULL, issues=NULL WHERE status<>0",
+			     " location=NULL, issues=NULL, sha256=NULL WHERE status<>0",
 	[SQL_DELIVERY_LEASE] = LEASE_SET
 	"(SELECT id FROM deliveries INDEXED BY deliveries_due WHERE status=0"
 	" AND next_at<=?3 AND (?4 IS NULL OR target=?4) ORDER BY next_at, id LIMIT 1)"
@@ -216,7 +228,7 @@ const char *const state_sqlite_sql[SQL_COUNT] = {
 	[SQL_DELIVERY_END] =
 		"UPDATE deliveries SET status=?3, due_at=iif(?3=0,?4,due_at),"
 		" next_at=iif(?3=0,?4,next_at), attempt=attempt+?5, location=?6, issues=?7,"
-		" lease_owner=NULL, lease_until=0, ended_at=?8"
+		" lease_owner=NULL, lease_until=0, ended_at=?8, sha256=?9"
 		" WHERE id=?1 AND status=0 AND lease_owner=?2 RETURNING upload",
 	[SQL_DELIVERY_OF_UPLOAD] =
 		"SELECT " DELIVERY_COLUMNS " FROM deliveries INDEXED BY deliveries_target"
@@ -277,8 +289,8 @@ const char *const state_sqlite_sql[SQL_COUNT] = {
 		" ?13, ?14, ?15, ?16, ?17) ON CONFLICT(id) DO NOTHING RETURNING seq",
 	[SQL_MOVE_PUT_DELIVERY] =
 		"INSERT INTO deliveries(upload, upload_id, target, status, attempt, due_at,"
-		" lease_until, next_at, queued_at, ended_at, location, issues)"
-		" VALUES(?1, ?2, ?3, ?4, ?5, ?6, 0, ?6, ?7, ?8, ?9, ?10)",
+		" lease_until, next_at, queued_at, ended_at, location, issues, sha256)"
+		" VALUES(?1, ?2, ?3, ?4, ?5, ?6, 0, ?6, ?7, ?8, ?9, ?10, ?11)",
 	[SQL_MOVE_PUT_MESSAGE] =
 		"INSERT INTO outbox(upload_id, sink, name, replaces, data, due_at, attempt, head)"
 		" VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",

@@ -291,3 +291,26 @@ int state_sqlite_upload_scan_removable(
 {
 	return scan(s, SQL_UPLOAD_SCAN_REMOVABLE, SQL_ARGS(sql_int(max)), ids, max, err);
 }
+
+int state_sqlite_upload_scan_times(struct state *s, const struct upload_mark *after, int64_t until,
+	struct upload_mark *marks, int max, struct err *err)
+{
+	struct sql_conn *c = state_sqlite_borrow(s, err);
+	struct sql_query q;
+	int n = 0;
+	int rc;
+
+	if (!c)
+		return -1;
+	state_sqlite_query_start(&q, c, SQL_UPLOAD_SCAN_TIMES,
+		SQL_ARGS(sql_int(after->at), sql_text(after->id), sql_int(until), sql_int(max)),
+		err);
+	while ((rc = state_sqlite_query_step(&q, err)) > 0 && n < max) {
+		struct upload_mark *m = &marks[n++];
+		m->at = state_sqlite_query_int(&q, 0);
+		str_copy(m->id, sizeof(m->id), state_sqlite_query_text(&q, 1));
+	}
+	state_sqlite_query_end(&q);
+	state_sqlite_give_back(s, c);
+	return rc < 0 ? -1 : n;
+}

@@ -87,6 +87,51 @@ static void assert_warnings(struct state_world *w, struct state *s, const char *
 	buf_free(&out);
 }
 
+/* --- what earlier releases have left --- */
+
+static void assert_order(struct place *p, const struct upload *u, const int64_t *at, int n)
+{
+	struct upload_mark marks[9];
+	struct upload_mark start = {.at = 0};
+	int got = state_upload_scan_times(p->w.s, &start, INT64_MAX, marks, 9, &p->w.err);
+	if (got < 0)
+		fail_msg("%s", p->w.err.text);
+	assert_int_equal(got, n);
+	for (int i = 0; i < n; i++) {
+		assert_string_equal(marks[i].id, u[i].id);
+		assert_int_equal(marks[i].at, at[i]);
+	}
+}
+
+/* They did not keep the order of uploads by time; beside them newer ones put uploads in. */
+static void the_order_is_made_of_what_was_there(void **state)
+{
+	struct place *p = *state;
+	struct state_world *w = &p->w;
+	struct upload u[4];
+	const int64_t at[] = {NOW, NOW + 1, NOW + 2, NOW + 3};
+	char key[80];
+
+	for (int i = 0; i < 4; i++)
+		state_world_upload(w, &u[i], 10);
+	state_world_ok(w, (int)state_world_complete_for(w, &u[1], NULL, 0));
+	for (int i = 2; i < 4; i++)
+		state_world_ok(w, (int)state_upload_end(w->s, u[i].id,
+					  i == 2 ? UPLOAD_EXPIRED : UPLOAD_TERMINATED, INT64_MAX,
+					  NOW + i, NULL, &w->err));
+	for (int i = 0; i < 4; i++) {
+		snprintf(key, sizeof(key), "t:{%c}:times", u[i].id[0]);
+		run(p, "DEL %s", key);
+	}
+	assert_order(p, u, at, 4);
+	/* It is made once: what is taken out by hand stays out. */
+	snprintf(key, sizeof(key), "t:{%c}:times", u[0].id[0]);
+	run(p, "DEL %s", key);
+	struct upload_mark marks[9];
+	struct upload_mark start = {.at = 0};
+	assert_true(state_upload_scan_times(w->s, &start, INT64_MAX, marks, 9, &w->err) < 4);
+}
+
 /* --- replies that get lost --- */
 
 /* All changes, with the first ${lose} answers to each lost; ${sink} is of this round only. */
@@ -559,6 +604,7 @@ static void a_lost_message_costs_seconds_at_most(void **state)
 #fn, fn, setup, teardown, NULL \
 	}
 static const struct CMUnitTest tests[] = {
+	TEST(the_order_is_made_of_what_was_there),
 	TEST(a_change_whose_answer_was_lost_is_made_once),
 	TEST(what_was_leased_in_vain_is_found_again),
 	TEST(offsets_and_fences_are_exact),

@@ -247,6 +247,40 @@ static void open_uploads_of_old_files_count(void **state)
 	state_close(s);
 }
 
+/* Uploads and deliveries of a file that was made before there was an order, and before checksums.
+ */
+static void uploads_of_old_files_are_in_order(void **state)
+{
+	struct place *p = *state;
+	struct upload_mark marks[5];
+	struct upload_mark start = {.at = 2};
+	sqlite3 *db = open_other(p);
+	for (int v = 0; v < 3; v++)
+		run(db, state_sqlite_sql_migrations[v]);
+	run(db, "INSERT INTO uploads(seq, id, kind, status, length, offset, beyond, fence,"
+		" created_at, touched_at, completed_at, ended_at, removable, token) VALUES"
+		" (1,'a',0,1,1,1,0,0,1,1,9,0,0,''), (2,'b',0,0,1,0,0,0,7,8,0,0,0,''),"
+		" (3,'c',0,2,1,0,0,0,2,2,0,30,0,''), (4,'d',0,4,1,1,0,0,3,3,4,40,0,''),"
+		" (5,'e',0,0,1,0,0,0,1,99,0,0,0,'')");
+	run(db, "INSERT INTO deliveries(upload, upload_id, target, status, attempt, due_at,"
+		" lease_until, next_at, queued_at, ended_at, location) VALUES"
+		" (1,'3f0c1d52-8a3e-4a7e-9d55-0d7c3a6b2f10','edav',1,0,0,0,0,9,9,'/srv/a')");
+	sqlite3_close(db);
+	struct state *s = open_state(p);
+	assert_int_equal(state_upload_scan_times(s, &start, 100, marks, 5, &p->err), 4);
+	for (int i = 0; i < 4; i++) {
+		static const int64_t at[] = {4, 7, 9, 30};
+		char id[2] = {"dbac"[i], '\0'};
+		assert_string_equal(marks[i].id, id);
+		assert_int_equal(marks[i].at, at[i]);
+	}
+	state_close(s);
+	db = open_other(p);
+	run(db, "UPDATE deliveries SET sha256='x' WHERE sha256 IS NULL AND location='/srv/a'");
+	assert_int_equal(sqlite3_changes(db), 1);
+	sqlite3_close(db);
+}
+
 static void a_damaged_file_is_told(void **state)
 {
 	struct place *p = *state;
@@ -582,6 +616,7 @@ int main(void)
 		TEST(a_file_that_is_not_ours_is_left_alone),
 		TEST(a_newer_schema_is_refused),
 		TEST(every_version_is_brought_up_to_date),
+		TEST(uploads_of_old_files_are_in_order),
 		TEST(open_uploads_of_old_files_count),
 		TEST(a_damaged_file_is_told),
 		TEST(a_place_that_cannot_be_is_told),

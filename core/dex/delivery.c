@@ -176,6 +176,7 @@ static enum delivery_outcome record_success(struct run *r, struct err *err)
 	struct delivery_end end = {
 		.status = DELIVERY_DONE,
 		.location = buf_str(&r->location),
+		.sha256 = r->sha256[0] ? r->sha256 : NULL,
 		.now = clock_now(),
 	};
 	json_t *past = past_issues(r);

@@ -9,6 +9,7 @@
 
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Every call ends here: one place for the debug line and for what an error is called. */
 static int end(
@@ -75,6 +76,11 @@ static int check_change(const struct upload_change *c, struct err *err)
 	return 0;
 }
 
+static bool is_sha256(const char *s)
+{
+	return strlen(s) == 64 && strspn(s, "0123456789abcdef") == 64;
+}
+
 static int check_targets(const char *const *targets, size_t n, struct err *err)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -103,8 +109,9 @@ void delivery_free(struct delivery *d)
 	free(d->target);
 	free(d->lease_owner);
 	free(d->location);
+	free(d->sha256);
 	free(d->issues);
-	d->target = d->lease_owner = d->location = d->issues = NULL;
+	d->target = d->lease_owner = d->location = d->sha256 = d->issues = NULL;
 }
 
 struct state *state_open(
@@ -234,6 +241,17 @@ int state_upload_scan_removable(struct state *s, char (*ids)[UUID_SIZE], int max
 	return end(s, "upload_scan_removable", NULL, rc, err);
 }
 
+int state_upload_scan_times(struct state *s, const struct upload_mark *after, int64_t until,
+	struct upload_mark *marks, int max, struct err *err)
+{
+	int rc = 0;
+	if (after->id[0] && check_id(after->id, err))
+		rc = -1;
+	else if (max > 0 && after->at < until)
+		rc = s->backend->upload_scan_times(s, after, until, marks, max, err);
+	return end(s, "upload_scan_times", after->id, rc, err);
+}
+
 enum state_result state_delivery_lease(struct state *s, const struct delivery_filter *f,
 	const char *owner, int64_t now, int64_t lease_ms, struct delivery *out, struct err *err)
 {
@@ -264,6 +282,8 @@ enum state_result state_delivery_end(struct state *s, const struct delivery_end 
 		bad(err, "not the status of a delivery");
 	else if (!time_ok(e->now) || !time_ok(e->due_at))
 		bad(err, "a time is negative");
+	else if (e->sha256 && !is_sha256(e->sha256))
+		bad(err, "not a checksum");
 	else if (check_msgs(msgs, err) == 0)
 		r = s->backend->delivery_end(s, e, msgs, err);
 	return end_result(s, "delivery_end", e->owner, r, err);

@@ -105,6 +105,7 @@ struct delivery {
 	int64_t queued_at;
 	int64_t ended_at; /* done or failed */
 	char *location;   /* where the file lies now; NULL until done */
+	char *sha256;     /* of what was copied, in hexadecimal; NULL where it was not computed */
 	char *issues;     /* JSON array of {"level","message"} of failed tries, NULL when none */
 };
 
@@ -188,6 +189,25 @@ int state_upload_scan_delivered(
 /* Tombstones whose data are still to be removed. */
 int state_upload_scan_removable(struct state *s, char (*ids)[UUID_SIZE], int max, struct err *err);
 
+/*
+ * A place in the order of all uploads by the time at which each came to where it stands: when it
+ * was begun, when it was complete, when it became EXPIRED or TERMINATED, whichever was last. (The
+ * data of a RETIRED one go, but it stays where it was.) At the same time the order is that of ids.
+ */
+struct upload_mark {
+	int64_t at;
+	char id[UUID_SIZE]; /* "": in front of all of that time */
+};
+/*
+ * Up to ${max} marks behind ${after} and before the time ${until} into ${marks}, in their order.
+ * Returns the count, 0 at the end, or -1. Called again with the last one it tells all uploads page
+ * by page: each once, but one that moves on meanwhile may come again, or not at all where it went
+ * beyond ${until}. A store that was filled by a release without this order makes it when it is
+ * first asked, which takes as long as a walk over all uploads.
+ */
+int state_upload_scan_times(struct state *s, const struct upload_mark *after, int64_t until,
+	struct upload_mark *marks, int max, struct err *err);
+
 /* --- deliveries --- */
 
 struct delivery_filter { /* NULL: any */
@@ -211,6 +231,7 @@ struct delivery_end {
 	enum delivery_status status; /* DONE, FAILED, or PENDING for another try at due_at */
 	int64_t due_at;
 	const char *location; /* DONE */
+	const char *sha256;   /* DONE; 64 hexadecimal digits, or NULL where it is not known */
 	const char *issues;   /* JSON array, all failed tries so far; NULL when none */
 	bool count_attempt;   /* PENDING: attempt + 1 (as FAILED), or given back unharmed */
 	int64_t now;

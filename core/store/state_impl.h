@@ -60,6 +60,8 @@ struct state_backend {
 		struct state *s, int64_t cutoff, char (*ids)[UUID_SIZE], int max, struct err *err);
 	int (*upload_scan_removable)(
 		struct state *s, char (*ids)[UUID_SIZE], int max, struct err *err);
+	int (*upload_scan_times)(struct state *s, const struct upload_mark *after, int64_t until,
+		struct upload_mark *marks, int max, struct err *err);
 
 	enum state_result (*delivery_lease)(struct state *s, const struct delivery_filter *f,
 		const char *owner, int64_t now, int64_t lease_ms, struct delivery *out,

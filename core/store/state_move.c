@@ -105,6 +105,7 @@ static int see_delivery(void *arg, const struct delivery *d)
 	copy->lease_owner = NULL;
 	copy->lease_until = 0;
 	copy->location = dup_or_null(d->location);
+	copy->sha256 = dup_or_null(d->sha256);
 	copy->issues = dup_or_null(d->issues);
 	return 0;
 }

@@ -54,6 +54,7 @@ static int dump_delivery(void *arg, const struct delivery *x)
 	add_int(d, "queued", x->queued_at);
 	add_int(d, "ended", x->ended_at);
 	add_field(d, "location", x->location);
+	add_field(d, "sha256", x->sha256);
 	add_field(d, "issues", x->issues);
 	return 0;
 }

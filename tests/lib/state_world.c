@@ -234,6 +234,7 @@ int state_world_see_delivery(void *arg, const struct delivery *d)
 	seen->last = *d;
 	str_copy(seen->text[0], sizeof(seen->text[0]), d->lease_owner ? d->lease_owner : "-");
 	str_copy(seen->text[1], sizeof(seen->text[1]), d->location ? d->location : "-");
+	str_copy(seen->sha256, sizeof(seen->sha256), d->sha256 ? d->sha256 : "-");
 	str_copy(seen->text[2], sizeof(seen->text[2]), d->issues ? d->issues : "-");
 	return ++seen->n == seen->stop_at ? -1 : 0;
 }

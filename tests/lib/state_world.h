@@ -49,6 +49,7 @@ struct seen_deliveries {
 	int stop_at; /* 0: never */
 	char targets[256];
 	struct delivery last;
+	char sha256[65];  /* of the last one, "-" for NULL */
 	char text[3][64]; /* lease owner, location, issues of the last one; "-" for NULL */
 };
 
