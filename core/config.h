@@ -39,6 +39,7 @@ struct config {
 
 	/* uploads */
 	uint64_t max_size;            /* DEX_MAX_SIZE, bytes; 0 = no limit */
+	uint64_t max_append;          /* DEX_MAX_APPEND, bytes; 0 = no limit */
 	uint64_t max_open;            /* DEX_MAX_OPEN_UPLOADS; 0 = no limit */
 	uint64_t max_open_of_subject; /* DEX_MAX_OPEN_UPLOADS_PER_SUBJECT; 0 = no limit */
 	int64_t upload_expiry_ms;     /* DEX_UPLOAD_EXPIRY; 0 = never */

@@ -168,6 +168,14 @@ const struct config_row config_table[] = {
 		.max = INT64_MAX,
 		FIELD(max_size),
 		.help = "largest upload (Tus-Max-Size); 0 for no limit"},
+	{.name = "DEX_MAX_APPEND",
+		.type = CONFIG_SIZE,
+		.def = "0",
+		.max = INT64_MAX,
+		FIELD(max_append),
+		.help = "most bytes of one request, more get 413 and the sender must take smaller "
+			"chunks: for web servers that keep a body back until all of it is there; 0 "
+			"for no limit"},
 	{.name = "DEX_MAX_OPEN_UPLOADS",
 		.type = CONFIG_UINT,
 		.def = "0",

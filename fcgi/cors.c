@@ -16,7 +16,7 @@
 	"Location, Retry-After, Tus-Checksum-Algorithm, Tus-Extension, Tus-Max-Size, "     \
 	"Tus-Resumable, "                                                                  \
 	"Tus-Version, Upload-Concat, Upload-Defer-Length, Upload-Expires, Upload-Length, " \
-	"Upload-Metadata, Upload-Offset, WWW-Authenticate, X-Request-ID"
+	"Upload-Limit, Upload-Metadata, Upload-Offset, WWW-Authenticate, X-Request-ID"
 
 /* Scheme and host of an origin are compared without regard to case (RFC 6454). */
 static bool is_listed(const char *origin, const char *list)

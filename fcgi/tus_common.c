@@ -22,6 +22,23 @@ void tus_add_offset(struct http_request *r, const struct upload *u)
 	http_add_header(r, "Upload-Offset", "%" PRId64, u->offset);
 }
 
+void tus_add_limit(struct http_request *r)
+{
+	uint64_t max = r->app->config->max_append;
+
+	if (max > 0)
+		http_add_header(r, "Upload-Limit", "max-append-size=%" PRIu64, max);
+}
+
+bool tus_may_append(struct http_request *r)
+{
+	if (upload_check_append(r->app, r->content_length, r->err) == 0)
+		return true;
+	http_error(r, r->err);
+	tus_add_limit(r);
+	return false;
+}
+
 bool tus_is_offset_stream(struct http_request *r)
 {
 	const char *type = http_param(r, "CONTENT_TYPE");
@@ -36,6 +53,8 @@ void tus_error(struct http_request *r, const struct upload *u, const struct err 
 	/* With the true offset the client can go on at once instead of asking for it. */
 	if (err->code == ERR_CONFLICT || err->code == ERR_INTERRUPTED)
 		tus_add_offset(r, u);
+	if (err->code == ERR_TOO_LARGE)
+		tus_add_limit(r);
 }
 
 int tus_receive(struct http_request *r, struct upload_hold *h, int64_t offset, int64_t length)

@@ -10,6 +10,13 @@
 void tus_add_expires(struct http_request *r, const struct upload *u);
 /* Upload-Offset. */
 void tus_add_offset(struct http_request *r, const struct upload *u);
+/*
+ * Upload-Limit with how much one request may bring, where that is bounded (DEX_MAX_APPEND): the
+ * header is that of draft-ietf-httpbis-resumable-upload.
+ */
+void tus_add_limit(struct http_request *r);
+/* Whether the request may bring its body as far as its length is declared. False: answered. */
+bool tus_may_append(struct http_request *r);
 /* Content-Type is application/offset+octet-stream. */
 bool tus_is_offset_stream(struct http_request *r);
 /*

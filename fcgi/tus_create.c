@@ -49,6 +49,8 @@ static int check_body(struct http_request *r, bool final, int64_t length, bool *
 		return -1;
 	}
 	*data = !final;
+	if (!tus_may_append(r))
+		return -1;
 	uint64_t room = length != UPLOAD_LENGTH_UNKNOWN ? (uint64_t)length
 			: max > 0                       ? max
 							: INT64_MAX;
@@ -102,6 +104,7 @@ static void answer_created(struct http_request *r, struct upload *up, bool data)
 	if (data)
 		tus_add_offset(r, up);
 	tus_add_expires(r, up);
+	tus_add_limit(r);
 }
 
 static void create(

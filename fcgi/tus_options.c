@@ -2,6 +2,7 @@
 #include "core/app.h"
 #include "core/base/digest.h"
 #include "fcgi/routes.h"
+#include "fcgi/tus_common.h"
 
 #include <inttypes.h>
 
@@ -13,4 +14,5 @@ void tus_options(struct http_request *r)
 	http_add_header(r, "Tus-Checksum-Algorithm", "%s", digest_names());
 	if (r->app->config->max_size > 0)
 		http_add_header(r, "Tus-Max-Size", "%" PRIu64, r->app->config->max_size);
+	tus_add_limit(r);
 }

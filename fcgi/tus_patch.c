@@ -24,6 +24,8 @@ void tus_patch(struct http_request *r)
 		http_fail(r, 400, "ERR_INVALID_UPLOAD_LENGTH", r->err->text);
 		return;
 	}
+	if (!tus_may_append(r))
+		return;
 	if (upload_take(r->app, r->id, &hold, r->err) < 0) {
 		http_error(r, r->err);
 		return;

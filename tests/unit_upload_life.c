@@ -49,6 +49,34 @@ static void limit_holds_for_known_and_deferred_lengths(void **state)
 	assert_int_equal(upload_world_patch(w, id, &p, &at), ERR_TOO_LARGE);
 }
 
+static void one_request_brings_no_more_than_it_may(void **state)
+{
+	struct upload_world *w = *state;
+	char id[UUID_SIZE];
+	int64_t at;
+
+	w->config.max_append = 4;
+	upload_world_create(w, CONCAT_NONE, 9, id);
+	/* Declared: nothing is taken. Of unknown length: it counts no more than if it were. */
+	struct patch declared = *PATCH(0, NULL, {BODY_DATA, "12345"});
+	declared.declared = 5;
+	assert_int_equal(upload_world_patch(w, id, &declared, &at), ERR_TOO_LARGE);
+	assert_int_equal(at, 0);
+	assert_int_equal(upload_world_patch(
+				 w, id, PATCH(0, NULL, {BODY_DATA, "123"}, {BODY_DATA, "45"}), &at),
+		ERR_TOO_LARGE);
+	assert_int_equal(at, 0);
+	assert_int_equal(
+		upload_world_patch(w, id, PATCH(0, NULL, {BODY_DATA, "1234"}), &at), ERR_NONE);
+	assert_int_equal(at, 4);
+	/* The limit is the request's, not the upload's. */
+	assert_int_equal(
+		upload_world_patch(w, id, PATCH(4, NULL, {BODY_DATA, "5678"}), &at), ERR_NONE);
+	assert_int_equal(
+		upload_world_patch(w, id, PATCH(8, NULL, {BODY_DATA, "9"}), &at), ERR_NONE);
+	upload_world_assert_stored(w, id, "123456789");
+}
+
 static void refused_manifest_creates_nothing(void **state)
 {
 	struct upload_world *w = *state;
@@ -259,6 +287,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(empty_upload_is_complete_at_birth),
 		T(limit_holds_for_known_and_deferred_lengths),
+		T(one_request_brings_no_more_than_it_may),
 		T(refused_manifest_creates_nothing),
 		T(final_is_its_parts_in_order),
 		T(final_refuses_other_uploads_as_parts),

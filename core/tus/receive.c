@@ -150,9 +150,24 @@ static int flush_on_the_way(struct receive *rc, struct err *err)
 	return 0;
 }
 
+int upload_check_append(const struct app *a, int64_t length, struct err *err)
+{
+	uint64_t max = a->config->max_append;
+
+	if (max == 0 || length < 0 || (uint64_t)length <= max)
+		return 0;
+	return err_set(err, ERR_TOO_LARGE, __func__,
+		"one request may bring %llu bytes at most here: send the file in smaller chunks",
+		(unsigned long long)max);
+}
+
 static int take(struct receive *rc, const char *data, size_t len, struct err *err)
 {
-	if (len > (uint64_t)(rc->limit - rc->stored) - rc->fill)
+	int64_t stored = rc->stored + (int64_t)rc->fill;
+
+	if (upload_check_append(rc->app, stored + (int64_t)len - rc->chunk->offset, err) < 0)
+		return -1;
+	if (len > (uint64_t)(rc->limit - stored))
 		return err_set(err, ERR_TOO_LARGE, __func__,
 			"the body goes beyond the upload's length or the size limit");
 	if (rc->digest)
@@ -324,6 +339,8 @@ static int check_chunk(
 	if (up->kind == UPLOAD_FINAL)
 		return err_set(
 			err, ERR_DENIED, __func__, "a final upload takes no data of its own");
+	if (upload_check_append(a, c->body->length, err) < 0)
+		return -1;
 	if (c->offset != up->offset)
 		return err_set(err, ERR_CONFLICT, __func__,
 			"the upload is at offset %lld, not %lld", (long long)up->offset,

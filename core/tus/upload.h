@@ -91,6 +91,12 @@ struct upload_chunk {                            /* one PATCH, or the body of a 
 };
 
 /*
+ * Whether one request may bring ${length} bytes (DEX_MAX_APPEND); -1 for an unknown number, which
+ * is judged as they come. ERR_TOO_LARGE where it may not.
+ */
+int upload_check_append(const struct app *a, int64_t length, struct err *err);
+
+/*
  * Receive a chunk into ${h}: streamed in constant memory, made durable as DEX_DURABILITY says,
  * offset committed, completed with the last byte. h->up is up to date on return, on failure too, so
  * that the answer can carry the true offset. Failures beside those above: ERR_PEER_GONE,

@@ -9,9 +9,12 @@
 #include "fcgi/ui/texts.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #define URL_MAX (size_t)4096
+/* Bytes that a browser sends in one request where neither a person nor a setting says otherwise. */
+#define CHUNK UINT64_C(40000000)
 #define TEXTS_MAX (size_t)(64 * 1024)
 
 static const struct page_source *source_of(const char *name)
@@ -101,6 +104,20 @@ static json_t *script_settings(struct http_request *r, const char *api)
 	return settings;
 }
 
+/* The numbers of the form field for the size of a chunk. */
+static void add_chunk(const struct config *c, json_t *values)
+{
+	uint64_t max = c->max_append;
+	char text[24];
+
+	(void)snprintf(text, sizeof(text), "%" PRIu64, max > 0 && max < CHUNK ? max : CHUNK);
+	json_object_set_new(values, "chunk", json_string(text));
+	if (max == 0)
+		return;
+	(void)snprintf(text, sizeof(text), "%" PRIu64, max);
+	json_object_set_new(values, "append", json_string(text));
+}
+
 static void add_frame_values(
 	struct http_request *r, const char *name, const char *title, json_t *values)
 {
@@ -120,6 +137,7 @@ static void add_frame_values(
 	json_object_set_new(values, "page", json_string(name));
 	json_object_set_new(values, "title", json_string(texts_get(title)));
 	json_object_set_new(values, "version", json_string(version_release()));
+	add_chunk(r->app->config, values);
 	json_decref(settings);
 	buf_free(&text);
 	buf_free(&api);

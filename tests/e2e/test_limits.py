@@ -5,6 +5,7 @@ import json
 import sqlite3
 import threading
 
+from lib import proc
 from lib.check import UNKNOWN_ID, expect, expect_error
 from lib.manifests import encode, manifest
 from lib.oidc import ALL, auth
@@ -123,6 +124,39 @@ def test_headers_and_bodies_are_bounded(start):
     assert "nested more than 64 levels deep" in expect(route(deep), 400).text
     expect(route(b"[" * 60000), 400)
     expect(s.get("/"), 200)
+
+
+def test_one_request_brings_no_more_than_it_may(start):
+    s = start(settings={"DEX_MAX_APPEND": "64KiB"})
+    most, data = 65536, payload(150_000)
+    limit = f"max-append-size={most}"
+
+    def refused(r):
+        expect_error(r, 413, "ERR_MAX_SIZE_EXCEEDED")
+        assert "65536 bytes" in r.text and "smaller chunks" in r.text, r
+        expect(r, 413, Upload_Limit=limit)
+
+    expect(s.tus.options(), 204, Upload_Limit=limit)
+    before = rows(s)
+    refused(s.tus.create(len(data), body=data))
+    assert rows(s) == before, "something was stored"
+    r = expect(s.tus.create(len(data)), 201, Upload_Limit=limit)
+    path = s.tus.path(r)
+    # Refused before a byte is sent, and without taking the upload from whoever is at it.
+    with s.tus.start_patch(path, 0, most) as c:
+        c.send(data[:1000])
+        proc.until(lambda: s.size(path) == 1000, "the first bytes are stored")
+        with s.tus.start_patch(path, 0, most + 1) as big:
+            refused(big.response("PATCH"))
+        c.send(data[1000:most])
+        expect(c.response("PATCH"), 204, Upload_Offset=most)
+    refused(s.tus.patch(path, most, data[most:], chunked=True))
+    assert s.tus.offset(path) == most
+    expect(s.tus.patch(path, most, data[most : 2 * most], chunked=True), 204)
+    expect(s.tus.patch(path, 2 * most, data[2 * most :]), 204)
+    assert s.stored(path) == data
+    s.tus.upload(data[:most])
+    expect(start().tus.options(), 204, Upload_Limit=None)
 
 
 SECURITY = {

@@ -14,6 +14,7 @@ from lib import installed, http, oidc, servers
 from lib.check import UNKNOWN_ID, expect
 from lib.manifests import STREAMS, manifest
 from lib.runner import Skip
+from lib.tus import upload_id
 
 STACK = {"watch": True}
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -90,6 +91,15 @@ def test_the_api_may_lie_elsewhere(start):
     r = expect(ask(s, "GET", "/"), 200)
     assert "connect-src 'self' https://api.example.org;" in r.get("Content-Security-Policy")
     assert "https://api.example.org/files/" in r.text
+
+
+def test_the_chunks_are_as_large_as_a_request_may_be(start):
+    query = "data_stream_id=dextesting&data_stream_route=testevent1&several=1"
+    for setting, size, most in (("16MiB", 16 << 20, 16 << 20), ("1GiB", 40_000_000, 1 << 30)):
+        s = start(settings={"DEX_MAX_APPEND": setting})
+        pages = (f"/manifest?{query}", f"/status/{upload_id(s.tus.new(9))}")
+        for r in (ask(s, "GET", page) for page in pages):
+            assert f'value="{size}" max="{most}" aria-describedby="chunk-h"' in expect(r, 200).text
 
 
 def test_every_stream_has_its_form(stack):
