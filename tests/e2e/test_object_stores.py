@@ -22,6 +22,7 @@ STORES = ("s3", "azure")
 # The answer that begins a multipart upload must not be lost: nobody could end an upload whose name
 # is not known. Nor may an end be lost, or the test could not look for what is left.
 BEGINS_OR_ENDS = r"POST [^?]*\?uploads|DELETE "
+REFUSES_ONCE = {"kinds": ["busy"], "count": 1}  # whatever the lot says of the rest
 HARMLESS = {"kinds": ["busy", "reset"], "match": f"^({BEGINS_OR_ENDS})"}
 HARMFUL = {
     "kinds": [
@@ -167,7 +168,7 @@ def deliver_with_failures(start, storage):
             data = payload(size)
             sent[send(s, target, data, f"{n}.csv")] = (target, data)
         for p in (*proxies.values(), apart):
-            p.set({**HARMLESS, "rate": 0.3}, {**HARMFUL, "rate": 0.3})
+            p.set(REFUSES_ONCE, {**HARMLESS, "rate": 0.3}, {**HARMFUL, "rate": 0.3})
         try:
             deliver_until_done(s, sent)
             for p in (*proxies.values(), apart):
@@ -175,8 +176,8 @@ def deliver_with_failures(start, storage):
             check_delivered(s, sent)
         except AssertionError as e:
             raise AssertionError(f"seed {seed}: {e}") from e
-        told = {k: p.seen() for k, p in proxies.items()}
-        assert sum(told[k]["faults"].get("busy", 0) for k in told) > 0, told
+        told = proxies["s3"].seen()  # the first upload is for edav
+        assert told["faults"].get("busy", 0) > 0, told
 
 
 def deliver_until_done(s, sent):
