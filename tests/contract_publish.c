@@ -177,6 +177,7 @@ static void malformed_messages_are_refused(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		assert_int_equal(publish_send(w->p, &cases[i], false, &w->err), -1);
 		assert_int_equal(w->err.code, ERR_INVALID);
+		assert_true(publish_refused(&w->err));
 		assert_int_equal(publish_send(w->p, &cases[i], true, NULL), -1);
 	}
 }

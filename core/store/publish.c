@@ -79,6 +79,11 @@ int publish_send(struct publisher *p, const struct publish_message *m, bool repe
 	return rc;
 }
 
+bool publish_refused(const struct err *err)
+{
+	return err->code == ERR_INVALID || err->code == ERR_TOO_LARGE;
+}
+
 int publish_probe(struct publisher *p, struct err *err)
 {
 	struct err scratch;

@@ -35,9 +35,16 @@ bool publish_is_local(const struct publisher *p);
 /*
  * Send one message. ${repeat}: it may have been sent before, and must then survive a crash after
  * return: a local sink looks whether it is there already and syncs it to disk.
+ *
+ * -1 with ERR_INVALID or ERR_TOO_LARGE: the sink is there and will never take this very message
+ * (answers such as 400 and 413). -1 with any other code: not now. That is also the code of what a
+ * person has to mend, rights (401, 403) or a queue that is missing (404): it is no fault of the
+ * message, which is tried for as long as it takes.
  */
 int publish_send(
 	struct publisher *p, const struct publish_message *m, bool repeat, struct err *err);
+/* Whether ${err} of publish_send says that the message will never be taken. */
+bool publish_refused(const struct err *err);
 int publish_probe(struct publisher *p, struct err *err);
 
 #endif
