@@ -183,28 +183,10 @@ out:
 	return rc;
 }
 
-static struct aws_credentials *get_credentials(struct net_http *http, const struct given *g)
+static const char *get_key(void *arg, const char *key, const char *variable)
 {
-	struct aws_credentials_options o = {
-		.access_key_id = get(g, "access_key_id"),
-		.secret_access_key = get(g, "secret_access_key"),
-		.session_token = get(g, "session_token"),
-		.region = get(g, "region"),
-		.profile = get(g, "profile"),
-		.credentials_file = get(g, "credentials_file"),
-		.config_file = get(g, "config_file"),
-		.home = get(g, "home"),
-		.web_identity_token_file = get(g, "web_identity_token_file"),
-		.role_arn = get(g, "role_arn"),
-		.role_session_name = get(g, "role_session_name"),
-		.sts_endpoint = get(g, "sts_endpoint"),
-		.container_uri = get(g, "container_uri"),
-		.container_token = get(g, "container_token"),
-		.container_token_file = get(g, "container_token_file"),
-		.metadata_endpoint = get(g, "metadata_endpoint"),
-		.metadata_disabled = get(g, "metadata_disabled"),
-	};
-	return aws_credentials_new(&o, http);
+	(void)variable; /* read into the options already */
+	return get(arg, key);
 }
 
 static void s3_close(struct blob_store *base)
@@ -243,7 +225,10 @@ static struct blob_store *s3_open(
 		.stall_ms = s->timeout_ms,
 	};
 	s->http = net_http_new(&o);
-	s->credentials = get_credentials(s->http, &g);
+	struct aws_credentials_options identity;
+	aws_credentials_options_read(&identity, get_key, &g);
+	s->credentials = aws_credentials_new(&identity, s->http);
+	s->signer = (struct aws_signer){.credentials = s->credentials, .service = "s3"};
 	s->tasks = tasks_new(WRITERS * s->in_flight);
 	return &s->base;
 }

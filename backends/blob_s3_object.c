@@ -215,7 +215,7 @@ int blob_s3_object_make(
 	struct blob_s3_call *c, blob_s3_object_ours_fn *ours, void *arg, struct err *err)
 {
 	struct blob_s3_store *s = c->store;
-	int64_t since = clock_now() + atomic_load(&s->skew_us) - CLOCK_US_PER_S;
+	int64_t since = clock_now() + atomic_load(&s->signer.skew_us) - CLOCK_US_PER_S;
 
 	if (atomic_load(&s->unconditional))
 		return make_after_look(c, err);

@@ -17,8 +17,6 @@
  * each of these bytes. One that does not move ends by the timeout.
  */
 #define SLOWEST_BYTES_PER_MS 8
-/* Signatures are refused when the clocks differ by fifteen minutes; a HEAD cannot tell us so. */
-#define SKEW_NOTICED_US (INT64_C(240) * CLOCK_US_PER_S)
 
 void blob_s3_request_init(
 	struct blob_s3_call *c, const char *method, const char *key, struct blob_s3_store *s)
@@ -92,18 +90,9 @@ int blob_s3_request_etag(char *out, size_t size, const char *value)
 static int sign(void *arg, struct net_request *r, int64_t now, struct err *err)
 {
 	struct blob_s3_call *c = arg;
-	struct blob_s3_store *s = c->store;
-	struct aws_keys keys = {0};
 
-	if (aws_credentials_get(s->credentials, &keys, err) < 0)
-		return -1;
-	c->temporary_keys = keys.session_token && *keys.session_token;
-	struct sigv4_keys with = {keys.access_key_id, keys.secret_access_key, keys.session_token};
-	struct sigv4_scope scope = {aws_credentials_region(s->credentials), "s3"};
-	int rc = sigv4_sign(c->method, s->host, buf_str(&c->path), buf_str(&c->query), &r->headers,
-		c->payload, &with, &scope, now + atomic_load(&s->skew_us), err);
-	aws_keys_free(&keys);
-	return rc;
+	return aws_signer_sign(&c->store->signer, &c->signing, c->method, c->store->host,
+		buf_str(&c->path), buf_str(&c->query), &r->headers, c->payload, now, err);
 }
 
 static int error_element(void *arg, const char *path, const char *text)
@@ -148,14 +137,8 @@ static void read_error(struct blob_s3_call *c, const struct net_response *a)
 		(void)str_copy(c->code, sizeof(c->code), "InternalError");
 		c->message[0] = '\0';
 	}
-	for (char *p = c->message; *p; p++) {
-		if ((unsigned char)*p < 0x20 || (unsigned char)*p > 0x7e)
-			*p = ' ';
-	}
-	for (char *p = c->code; *p; p++) {
-		if ((unsigned char)*p <= 0x20 || (unsigned char)*p > 0x7e)
-			*p = '?';
-	}
+	str_make_printable(c->message, ' ');
+	str_make_printable(c->code, '?');
 }
 
 static bool one_of(const char *code, const char *const *codes)
@@ -167,33 +150,8 @@ static bool one_of(const char *code, const char *const *codes)
 	return false;
 }
 
-/*
- * The answer's own time is what we sign with from now on: where the service says that ours is
- * wrong, ${told}, or it differs much.
- */
-static bool set_clock(struct blob_s3_call *c, const struct net_response *a, bool told)
-{
-	struct blob_s3_store *s = c->store;
-	const char *date = net_headers_get(&a->headers, "Date");
-	int64_t there;
-
-	if (c->clock_set || !date || clock_parse_http_date(date, &there) < 0)
-		return false;
-	int64_t skew = there - clock_now();
-	int64_t change = skew - atomic_load(&s->skew_us);
-	if (!told && change < SKEW_NOTICED_US && change > -SKEW_NOTICED_US)
-		return false;
-	atomic_store(&s->skew_us, skew);
-	c->clock_set = true;
-	return true;
-}
-
 static bool again(void *arg, const struct net_request *r, const struct net_response *a)
 {
-	static const char *const clock_codes[] = {"RequestTimeTooSkewed", "RequestExpired", NULL};
-	static const char *const vague_codes[] = {"AccessDenied", "", NULL};
-	static const char *const key_codes[] = {"ExpiredToken", "ExpiredTokenException",
-		"InvalidAccessKeyId", "InvalidToken", "TokenRefreshRequired", NULL};
 	/* What may well go better the next time, though its status does not say so. */
 	static const char *const passing_codes[] = {"InternalError", "SlowDown", "RequestTimeout",
 		"BadDigest", "XAmzContentSHA256Mismatch", "IncompleteBody", "ServiceUnavailable",
@@ -202,16 +160,8 @@ static bool again(void *arg, const struct net_request *r, const struct net_respo
 	(void)r;
 
 	read_error(c, a);
-	bool told = one_of(c->code, clock_codes);
-	if (a->status == 403 && (told || one_of(c->code, vague_codes)) && set_clock(c, a, told))
+	if (aws_signer_again(&c->store->signer, &c->signing, a, c->code))
 		return true;
-	bool refused = one_of(c->code, key_codes) ||
-		       (c->temporary_keys && !c->code[0] && (a->status == 403 || a->status == 400));
-	if (refused && !c->keys_renewed) {
-		aws_credentials_refused(c->store->credentials);
-		c->keys_renewed = true;
-		return true;
-	}
 	if (c->once)
 		return false;
 	return (a->status < 300 || a->status == 400 || a->status == 409) &&

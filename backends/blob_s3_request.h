@@ -2,7 +2,7 @@
 #ifndef DEX_BACKENDS_BLOB_S3_REQUEST_H
 #define DEX_BACKENDS_BLOB_S3_REQUEST_H
 
-#include "core/net/aws_credentials.h"
+#include "core/net/aws_signer.h"
 #include "core/net/http.h"
 #include "core/net/sigv4.h"
 #include "core/store/blob_impl.h"
@@ -27,6 +27,7 @@ struct blob_s3_store {
 	struct blob_store base;
 	struct net_http *http;
 	struct aws_credentials *credentials;
+	struct aws_signer signer;
 	struct tasks *tasks; /* parts on their way */
 	char *origin;        /* scheme://authority */
 	char *host;          /* value of the Host field */
@@ -36,8 +37,7 @@ struct blob_s3_store {
 	uint64_t part_size;
 	size_t in_flight;
 	int64_t timeout_ms;
-	atomic_int_fast64_t skew_us; /* of the service's clock to ours */
-	atomic_bool answered;        /* the bucket is known to exist */
+	atomic_bool answered; /* the bucket is known to exist */
 	/*
 	 * The service knows no If-None-Match for writing: a look for the name comes first then,
 	 * under the lock of the key's stripe, so that writers of this process do not meet.
@@ -69,9 +69,7 @@ struct blob_s3_call {
 	struct blob_s3_store *store;
 	struct buf path;
 	char payload[65];
-	bool temporary_keys;
-	bool clock_set;
-	bool keys_renewed;
+	struct aws_signer_tries signing;
 };
 
 void blob_s3_request_init(

@@ -246,6 +246,14 @@ static void uuids(void **state)
 		assert_false(str_is_uuid(wrong[i]));
 }
 
+static void make_printable(void **state)
+{
+	(void)state;
+	char text[] = "a b\tc\x7f\xc3\xbc~";
+	str_make_printable(text, '?');
+	assert_string_equal(text, "a?b?c???~");
+}
+
 static void base64_both_ways(void **state)
 {
 	(void)state;
@@ -444,6 +452,7 @@ int main(void)
 		cmocka_unit_test(utf8),
 		cmocka_unit_test(control_characters),
 		cmocka_unit_test(uuids),
+		cmocka_unit_test(make_printable),
 		cmocka_unit_test(base64_both_ways),
 		cmocka_unit_test(base64_is_strict),
 		cmocka_unit_test(base64url_is_strict),

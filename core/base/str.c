@@ -238,6 +238,14 @@ bool str_has_control(const char *s, size_t len)
 	return false;
 }
 
+void str_make_printable(char *s, char put)
+{
+	for (; *s; s++) {
+		if ((unsigned char)*s <= 0x20 || (unsigned char)*s > 0x7e)
+			*s = put;
+	}
+}
+
 bool str_is_uuid(const char *s)
 {
 	size_t i = 0;

@@ -39,6 +39,8 @@ bool str_is_utf8(const char *s, size_t len);
 size_t str_utf8_char(const char *s, size_t len);
 /* Contains a byte below 0x20 or 0x7f, or NUL. */
 bool str_has_control(const char *s, size_t len);
+/* Make every byte of ${s} that is no printable ASCII, or is a blank, into ${put}. */
+void str_make_printable(char *s, char put);
 /* A random UUID's canonical text: 8-4-4-4-12, lower-case hex. Nothing else is ever an upload id. */
 bool str_is_uuid(const char *s);
 

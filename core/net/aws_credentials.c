@@ -37,26 +37,37 @@ struct aws_credentials {
 	char *region; /* NULL: not asked for so far; it stays the same then */
 };
 
-/* Where in struct aws_credentials_options the strings are. */
-#define FIELD(name) offsetof(struct aws_credentials_options, name)
-static const size_t fields[] = {
-	FIELD(access_key_id),
-	FIELD(secret_access_key),
-	FIELD(session_token),
-	FIELD(region),
-	FIELD(profile),
-	FIELD(credentials_file),
-	FIELD(config_file),
-	FIELD(home),
-	FIELD(web_identity_token_file),
-	FIELD(role_arn),
-	FIELD(role_session_name),
-	FIELD(sts_endpoint),
-	FIELD(container_uri),
-	FIELD(container_token),
-	FIELD(container_token_file),
-	FIELD(metadata_endpoint),
-	FIELD(metadata_disabled),
+/* Where in struct aws_credentials_options the strings are, and which variables hold them. */
+#define FIELD(name, ...)                                               \
+	{                                                              \
+		offsetof(struct aws_credentials_options, name), #name, \
+		{                                                      \
+			__VA_ARGS__                                    \
+		}                                                      \
+	}
+static const struct {
+	size_t offset;
+	const char *key;
+	const char *variables[3]; /* the first that is set counts; ends with NULL */
+} fields[] = {
+	FIELD(access_key_id, "AWS_ACCESS_KEY_ID"),
+	FIELD(secret_access_key, "AWS_SECRET_ACCESS_KEY"),
+	FIELD(session_token, "AWS_SESSION_TOKEN"),
+	FIELD(region, "AWS_REGION", "AWS_DEFAULT_REGION"),
+	FIELD(profile, "AWS_PROFILE"),
+	FIELD(credentials_file, "AWS_SHARED_CREDENTIALS_FILE"),
+	FIELD(config_file, "AWS_CONFIG_FILE"),
+	FIELD(home, "HOME"),
+	FIELD(web_identity_token_file, "AWS_WEB_IDENTITY_TOKEN_FILE"),
+	FIELD(role_arn, "AWS_ROLE_ARN"),
+	FIELD(role_session_name, "AWS_ROLE_SESSION_NAME"),
+	FIELD(sts_endpoint, "AWS_ENDPOINT_URL_STS"),
+	FIELD(container_uri, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+		"AWS_CONTAINER_CREDENTIALS_FULL_URI"),
+	FIELD(container_token, "AWS_CONTAINER_AUTHORIZATION_TOKEN"),
+	FIELD(container_token_file, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
+	FIELD(metadata_endpoint, "AWS_EC2_METADATA_SERVICE_ENDPOINT"),
+	FIELD(metadata_disabled, "AWS_EC2_METADATA_DISABLED"),
 };
 #undef FIELD
 #define NFIELDS (sizeof fields / sizeof fields[0])
@@ -65,7 +76,18 @@ _Static_assert(NFIELDS * sizeof(char *) == sizeof(struct aws_credentials_options
 
 static char **field_of(const struct aws_credentials_options *o, size_t i)
 {
-	return (char **)((char *)o + fields[i]);
+	return (char **)((char *)o + fields[i].offset);
+}
+
+void aws_credentials_options_read(
+	struct aws_credentials_options *o, aws_credentials_option_fn *get, void *arg)
+{
+	for (size_t i = 0; i < NFIELDS; i++) {
+		const char *value = NULL;
+		for (const char *const *v = fields[i].variables; *v && !(value && *value); v++)
+			value = get(arg, fields[i].key, *v);
+		*field_of(o, i) = (char *)(uintptr_t)value;
+	}
 }
 
 /* ${path} with its "~/", or HOME/.aws/NAME. */

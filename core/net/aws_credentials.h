@@ -49,6 +49,14 @@ struct aws_keys { /* strings of their own: aws_keys_free wipes and frees */
 	int64_t expires_at;  /* microseconds, 0: never */
 };
 
+/*
+ * Fill ${o} with what ${get} answers for each option: its name as above, and the variable it may
+ * come from; NULL or "" is not given. An option with several variables is asked for in turn.
+ */
+typedef const char *aws_credentials_option_fn(void *arg, const char *key, const char *variable);
+void aws_credentials_options_read(
+	struct aws_credentials_options *o, aws_credentials_option_fn *get, void *arg);
+
 /* ${http} is borrowed. Options are copied. */
 struct aws_credentials *aws_credentials_new(
 	const struct aws_credentials_options *o, struct net_http *http);
