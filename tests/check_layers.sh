@@ -26,7 +26,7 @@ jansson.h    : core/base/json.h
 yaml.h       : core/base/yaml.c
 curl/        : core/net/http[a-z_]*\.[ch]
 expat.h      : core/net/xml.c
-openssl/     : core/base/digest.c|core/auth/jw[ks].c|backends/redis_tls.c
+openssl/     : core/base/digest.c|core/base/seal.c|core/auth/jw[ks].c|backends/redis_tls.c
 hiredis/     : backends/redis[a-z_]*\.[ch]
 sqlite3.h    : backends/state_sqlite[a-z_]*\.[ch]
 fcgiapp.h    : fcgi/serve_fastcgi[a-z_]*\.[ch]

@@ -295,6 +295,26 @@ static void base64_is_strict(void **state)
 	assert_int_equal(str_base64_decode("Zm\0v", 4, out), -1);
 }
 
+static void base64url_is_made_and_read(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *plain, *coded;
+	} rows[] = {{"", ""}, {"f", "Zg"}, {"fo", "Zm8"}, {"foo", "Zm9v"}, {"\xfb\xff\xbe", "-_--"},
+		{"\xff\xef", "_-8"}};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct buf b;
+		unsigned char out[16];
+		buf_init(&b, 64);
+		assert_int_equal(str_base64url_encode(&b, rows[i].plain, strlen(rows[i].plain)), 0);
+		assert_string_equal(buf_str(&b), rows[i].coded);
+		ssize_t n = str_base64url_decode(buf_str(&b), b.len, out);
+		assert_int_equal(n, strlen(rows[i].plain));
+		assert_memory_equal(out, rows[i].plain, (size_t)n);
+		buf_free(&b);
+	}
+}
+
 static void base64url_is_strict(void **state)
 {
 	static const struct {
@@ -455,6 +475,7 @@ int main(void)
 		cmocka_unit_test(make_printable),
 		cmocka_unit_test(base64_both_ways),
 		cmocka_unit_test(base64_is_strict),
+		cmocka_unit_test(base64url_is_made_and_read),
 		cmocka_unit_test(base64url_is_strict),
 		cmocka_unit_test(hex_digits),
 		cmocka_unit_test(hex_and_percent),

@@ -2,14 +2,13 @@
 #include "core/auth/introspection.h"
 
 #include "core/auth/claims.h"
+#include "core/auth/oauth_form.h"
 #include "core/base/clock.h"
 #include "core/base/digest.h"
 #include "core/base/err.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/base/str.h"
-#include "core/net/http.h"
-#include "core/net/uri.h"
 #include "core/store/state.h"
 
 #include <stdatomic.h>
@@ -19,12 +18,8 @@
 
 #define ASK_MS 5000
 #define PROBE_MS 2000
-#define ANSWER_MAX ((size_t)64 * 1024)
-#define FORM_MAX ((size_t)32 * 1024)
-#define BASIC_MAX ((size_t)16 * 1024)
 #define ACTIVE_KEEP_US (60 * CLOCK_US_PER_S)
 #define INACTIVE_KEEP_US (5 * CLOCK_US_PER_S)
-#define REASON_MAX 64
 #define ASKING_MAX 32 /* threads that wait for the end point; the others serve on */
 #define NAME_MAX_BYTES (16 + 2 * DIGEST_SHA256_SIZE)
 
@@ -36,32 +31,13 @@ struct introspection {
 	atomic_int asking;
 };
 
-/* "Basic …" of RFC 6749 section 2.3.1: both are form-encoded before they are joined. */
-static char *make_basic(const char *id, const char *secret)
-{
-	struct buf plain, coded;
-	buf_init(&plain, BASIC_MAX);
-	buf_init(&coded, 2 * BASIC_MAX);
-	(void)buf_reserve(&plain, BASIC_MAX);
-	(void)buf_reserve(&coded, 2 * BASIC_MAX);
-	(void)uri_encode(&plain, id);
-	(void)buf_add_char(&plain, ':');
-	(void)uri_encode(&plain, secret);
-	(void)buf_add_str(&coded, "Basic ");
-	(void)str_base64_encode(&coded, buf_str(&plain), plain.len);
-	char *out = mem_strdup(buf_str(&coded));
-	buf_free_secret(&plain);
-	buf_free_secret(&coded);
-	return out;
-}
-
 struct introspection *introspection_new(
 	const struct introspection_options *o, struct net_http *http, struct state *state)
 {
 	struct introspection *i = mem_zalloc(sizeof *i);
 	i->url = mem_strdup(o->url);
 	if (o->client_id && o->client_id[0])
-		i->basic = make_basic(o->client_id, o->client_secret ? o->client_secret : "");
+		i->basic = oauth_form_basic(o->client_id, o->client_secret ? o->client_secret : "");
 	i->http = http;
 	i->state = state;
 	return i;
@@ -78,63 +54,33 @@ void introspection_free(struct introspection *i)
 
 /* --- asking --- */
 
-/* The "error" of ${answer} where it is a plain word; it is the server's text, so no more of it. */
-static const char *reason_of(const json_t *answer)
-{
-	const char *word = answer ? json_get_str(answer, "error") : NULL;
-	bool plain = word && strlen(word) < REASON_MAX &&
-		     strspn(word, "abcdefghijklmnopqrstuvwxyz_") == strlen(word);
-	return plain ? word : "";
-}
-
 /* The answer to ${token} as it came; NULL + ${err}. The caller decrefs. */
 static json_t *post(struct introspection *i, const char *token, int64_t limit_ms, struct err *err)
 {
-	struct net_request r;
-	struct net_response a;
 	struct buf form;
 	json_t *doc = NULL;
-	net_request_init(&r, "POST", i->url);
-	net_response_init(&a, ANSWER_MAX);
-	buf_init(&form, FORM_MAX);
-	if (buf_reserve(&form, FORM_MAX) < 0 || buf_add_str(&form, "token=") < 0 ||
-		uri_encode(&form, token) < 0 ||
-		buf_add_str(&form, "&token_type_hint=access_token") < 0) {
+	int status = 0, rc = -1;
+	buf_init(&form, OAUTH_FORM_MAX);
+	if (buf_reserve(&form, OAUTH_FORM_MAX) < 0 || oauth_form_add(&form, "token", token) < 0 ||
+		oauth_form_add(&form, "token_type_hint", "access_token") < 0)
 		err_set(err, ERR_INVALID, __func__, "the token is too long");
-		goto out;
-	}
-	net_headers_set(&r.headers, "Content-Type", "application/x-www-form-urlencoded");
-	net_headers_set(&r.headers, "Accept", "application/json");
-	if (i->basic)
-		net_headers_set(&r.headers, "Authorization", i->basic);
-	r.body = form.data;
-	r.body_len = form.len;
-	r.deadline_ms = clock_mono_ms() + limit_ms;
-	if (net_http_send(i->http, &r, &a, err) < 0)
-		goto out;
-	if (!a.truncated)
-		doc = json_parse(buf_str(&a.body), a.body.len, NULL);
-	if (a.status != 200) {
-		const char *reason = reason_of(doc);
-		err_set(err, ERR_UNAVAILABLE, __func__, "the end point answered %d%s%s", a.status,
+	else
+		rc = oauth_form_post(
+			i->http, i->url, i->basic, &form, limit_ms, &status, &doc, err);
+	buf_free_secret(&form);
+	if (rc == 0 && status == 200 && doc && json_is_boolean(json_object_get(doc, "active")))
+		return doc;
+	const char *reason = oauth_form_error(doc);
+	if (rc == 0 && status != 200)
+		err_set(err, ERR_UNAVAILABLE, __func__, "the end point answered %d%s%s", status,
 			reason[0] ? " " : "", reason);
-		json_decref(doc);
-		doc = NULL;
-	} else if (!doc || !json_is_boolean(json_object_get(doc, "active"))) {
-		json_decref(doc);
-		doc = NULL;
+	else if (rc == 0)
 		err_set(err, ERR_UNAVAILABLE, __func__,
 			"the end point's answer is none to an introspection");
-	}
-out:
-	if (!doc) {
-		err->code = ERR_UNAVAILABLE;
-		err_prefix(err, "introspection");
-	}
-	net_response_free(&a);
-	net_request_free(&r);
-	buf_free_secret(&form);
-	return doc;
+	json_decref(doc);
+	err->code = ERR_UNAVAILABLE;
+	err_prefix(err, "introspection");
+	return NULL;
 }
 
 /* What is worth keeping of an answer: what claims.h reads. */
@@ -171,7 +117,7 @@ static void name_of(const struct introspection *i, const char *token, char out[N
 static int recall(struct introspection *i, const char *name, json_t **out, struct err *err)
 {
 	struct buf text;
-	buf_init(&text, ANSWER_MAX);
+	buf_init(&text, OAUTH_ANSWER_MAX);
 	enum state_result r = state_kv_get(i->state, name, clock_now(), &text, err);
 	*out = r == STATE_OK ? json_parse(buf_str(&text), text.len, NULL) : NULL;
 	buf_free(&text);
@@ -189,7 +135,7 @@ static void remember(struct introspection *i, const char *name, const json_t *an
 	struct buf text;
 	if (active && end > 0 && end < until)
 		until = end > asked ? end : asked + INACTIVE_KEEP_US;
-	buf_init(&text, ANSWER_MAX);
+	buf_init(&text, OAUTH_ANSWER_MAX);
 	if (json_write(&text, answer) == 0 &&
 		state_kv_set(i->state, name, text.data, text.len, until, &err) < 0)
 		LOG(LOG_LEVEL_WARN, "an answer about a token was not kept", log_err(&err));

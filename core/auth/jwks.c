@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/auth/jwks.h"
 
+#include "core/auth/discovery.h"
 #include "core/auth/jwks_fetch.h"
 #include "core/base/clock.h"
 #include "core/base/digest.h"
@@ -382,10 +383,10 @@ enum jwks_result jwks_verify(struct jwks *j, const struct jwt *t, struct err *er
 
 int jwks_probe(struct jwks *j, struct err *err)
 {
-	char *uri = jwks_fetch_discover(j->http, j->issuer, clock_mono_ms() + PROBE_MS, err);
-	bool up = uri != NULL;
-	free(uri);
-	if (up)
+	struct discovery d;
+	int rc = discovery_fetch(j->http, j->issuer, clock_mono_ms() + PROBE_MS, &d, NULL, err);
+	discovery_free(&d);
+	if (rc == 0)
 		return 0;
 	struct keys *k = take(j, false);
 	if (k)

@@ -258,8 +258,9 @@ bool str_is_uuid(const char *s)
 	return i == 36 && s[i] == '\0';
 }
 
-static const char base64_alphabet[] =
-	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+/* What stands for 0 to 61; 62 and 63 differ between the two alphabets. */
+static const char base64_digits[] =
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 /* ${last}: the two characters that stand for 62 and 63. */
 static int base64_value(char c, const char last[2])
@@ -322,7 +323,8 @@ ssize_t str_base64url_decode(const char *s, size_t len, unsigned char *out)
 	return (group & ((1U << bits) - 1)) != 0 ? -1 : p - out;
 }
 
-int str_base64_encode(struct buf *out, const void *data, size_t len)
+static int base64_encode(
+	struct buf *out, const void *data, size_t len, const char last[2], bool padded)
 {
 	const unsigned char *p = data;
 	for (size_t i = 0; i < len; i += 3) {
@@ -330,13 +332,25 @@ int str_base64_encode(struct buf *out, const void *data, size_t len)
 		unsigned int group = 0;
 		for (size_t k = 0; k < 3; k++)
 			group = group << 8 | (k < have ? p[i + k] : 0U);
-		char text[4];
-		for (size_t k = 0; k < 4; k++)
-			text[k] = k <= have ? base64_alphabet[group >> (18 - 6 * k) & 63] : '=';
-		if (buf_add(out, text, sizeof text) != 0)
+		char text[4] = "====";
+		for (size_t k = 0; k <= have; k++) {
+			unsigned int value = group >> (18 - 6 * k) & 63;
+			text[k] = value < 62 ? base64_digits[value] : last[value - 62];
+		}
+		if (buf_add(out, text, padded ? sizeof text : have + 1) != 0)
 			return -1;
 	}
 	return 0;
+}
+
+int str_base64_encode(struct buf *out, const void *data, size_t len)
+{
+	return base64_encode(out, data, len, "+/", true);
+}
+
+int str_base64url_encode(struct buf *out, const void *data, size_t len)
+{
+	return base64_encode(out, data, len, "-_", false);
 }
 
 int str_hex_digit(char c)

@@ -56,6 +56,8 @@ ssize_t str_base64_decode(const char *s, size_t len, unsigned char *out);
 ssize_t str_base64url_decode(const char *s, size_t len, unsigned char *out);
 /* Append the padded encoding. */
 int str_base64_encode(struct buf *out, const void *data, size_t len);
+/* The same in the URL-safe alphabet, without padding. */
+int str_base64url_encode(struct buf *out, const void *data, size_t len);
 /* Value of a hexadecimal digit of either case, or -1. */
 int str_hex_digit(char c);
 /* Lower-case hex; ${out} holds 2*len+1. */
