@@ -129,9 +129,14 @@ make_nginx() {
   sed -e "s|@USER_LINE@|$user_line|" -e "s|@WORKERS@|2|" -e "s|@NOFILE@|$files|" \
     -e "s|@CONNECTIONS@|$((files / 2 < 4096 ? files / 2 : 4096))|" \
     -e "s|@ERROR_LOG@|../log/nginx-error.log|" -e "s|@ACCESS_LOG@|off|" \
-    -e "s|@LISTEN@|$listen|" -e "s|@PORT@|$port|" -e "s|@UI_PORT@|$ui_port|" \
     "$root/deploy/nginx/nginx.conf.in" >"$web/nginx.conf"
-  cp "$root/deploy/nginx/front-error.conf" "$root/deploy/nginx/fastcgi.conf" "$web/"
+  local file
+  for file in "$root"/deploy/nginx/*.conf; do
+    sed -e 's|/usr/share/dex-upload/nginx/||' -e 's|/usr/share/dex-upload/ui/|html/assets/|' \
+      -e 's|unix:/run/dex-upload/upload.sock|unix:dex.sock|' \
+      -e "s|listen 8080|listen $listen:$port|" -e "s|listen 8081|listen $listen:$ui_port|" \
+      "$file" >"$web/${file##*/}"
+  done
   rm -rf "$web/html/assets"
   if [ -d "$ui" ]; then
     cp -R "$ui" "$web/html/assets"

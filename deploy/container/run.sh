@@ -22,10 +22,10 @@ run_deliver() {
 
 # /metrics is for loopback only; beside it on a port that is for the network of the containers, and not published.
 metrics_server() {
-  cat <<'END'
+  cat <<END
 server {
 	listen 0.0.0.0:8082;
-	include fastcgi.conf;
+	include $share/nginx/fastcgi.conf;
 	location = /metrics {
 		fastcgi_pass dex_upload;
 	}
@@ -36,19 +36,16 @@ server {
 END
 }
 
-# The nginx.conf of `make run`, on the ports that the image exposes.
+# The nginx.conf of `make run` with the site as it is: on the ports that the image exposes.
 run_web() {
-  mkdir -p $web/tmp $web/html
-  ln -sfn $share/ui $web/html/assets
-  ln -sfn $socket $web/dex.sock
-  cp $share/nginx/*.conf $web/
+  mkdir -p $web/tmp
+  cp $share/nginx/dex-upload.conf $web/
   metrics_server >$web/metrics.conf
   local files
   files=$(ulimit -n)
-  sed -e 's|@USER_LINE@||; s|@WORKERS@|auto|; s|@LISTEN@|0.0.0.0|; s|@PORT@|8080|; s|@UI_PORT@|8081|' \
+  sed -e 's|@USER_LINE@||; s|@WORKERS@|auto|; s|@ERROR_LOG@|stderr|; s|@ACCESS_LOG@|off|' \
     -e "s|@NOFILE@|$files|; s|@CONNECTIONS@|$((files / 2))|" \
-    -e 's|@ERROR_LOG@|stderr|; s|@ACCESS_LOG@|off|' \
-    -e 's|^[[:space:]]*upstream dex_upload|include metrics.conf;\n&|' $share/nginx/nginx.conf.in >$web/nginx.conf
+    -e 's|^[[:space:]]*include dex-upload.conf;|&\n\tinclude metrics.conf;|' $share/nginx/nginx.conf.in >$web/nginx.conf
   cd $web && exec nginx -p ./ -c nginx.conf -e stderr
 }
 

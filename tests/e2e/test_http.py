@@ -257,27 +257,6 @@ def test_cors_of_named_origins(start):
     expect(r, (200, 204), Access_Control_Allow_Origin=None)
 
 
-def test_errors_of_the_web_server_itself(start, server):
-    if server != "nginx":
-        return
-    s = start()
-    s.fcgi.stop()
-    r = s.tus.create(5)
-    expect(r, (502, 503, 504), Tus_Resumable="1.0.0", Access_Control_Allow_Origin="*")
-    assert r.get("Retry-After") and r.text.startswith("ERR_"), r
-    r = s.tus.head(f"{s.tus.files}/{UNKNOWN_ID}", {"X-Long": "x" * 40000})
-    assert r.status in (400, 431), r
-
-
-def test_metrics_are_for_loopback_only(server):
-    if server != "nginx":
-        return
-    with open(f"{servers.ROOT}/deploy/nginx/nginx.conf.in") as f:
-        text = f.read()
-    block = text[text.index("location = /metrics") :].split("}")[0]
-    assert "deny all;" in block and "allow 127.0.0.0/8;" in block
-
-
 def test_request_id_comes_back_in_the_log(stack):
     stack.get("/version", {"X-Request-ID": "trace-me-4711"})
     proc.until(lambda: "trace-me-4711" in stack.logs(), "the request is logged", 5)

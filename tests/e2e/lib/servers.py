@@ -43,11 +43,20 @@ def write(path, text):
         f.write(text)
 
 
+def shipped(path, replaced):
+    """A file of deploy/ with paths and ports of ours. Each of ${replaced} must be in it."""
+    with open(f"{ROOT}/deploy/{path}") as f:
+        text = f.read()
+    for old, new in replaced.items():
+        assert old in text, f"{path} has no {old!r}"
+        text = text.replace(old, new)
+    return text
+
+
 def nginx(stack):
     """The shipped configuration, in the directory of the socket."""
     web = stack.web
     os.makedirs(f"{web}/tmp", exist_ok=True)
-    os.makedirs(f"{web}/html", exist_ok=True)
     user = worker_user()
     write(
         f"{web}/nginx.conf",
@@ -60,23 +69,26 @@ def nginx(stack):
                 "CONNECTIONS": 4096,
                 "ERROR_LOG": "../log/nginx.log",
                 "ACCESS_LOG": "off",
-                "LISTEN": "127.0.0.1",
-                "PORT": stack.port,
-                "UI_PORT": stack.ui_port,
             },
         ),
     )
-    with open(f"{web}/nginx.conf") as f:
-        text = f.read()
-    one = "server unix:dex.sock;"
-    assert one in text
-    # Where all are killed at once, none is to be left out afterwards, as one alone never is.
-    groups = [f"server unix:{stack.socket(n)} max_fails=0;" for n in range(stack.groups)]
-    write(f"{web}/nginx.conf", text.replace(one, " ".join(groups)))
-    for name in ("front-error.conf", "fastcgi.conf"):
-        shutil.copy(f"{ROOT}/deploy/nginx/{name}", web)
+    share = {"/usr/share/dex-upload/nginx/": ""}
+    for name in ("http.conf", "fastcgi.conf", "front-error.conf", "tls.conf"):
+        write(f"{web}/{name}", shipped(f"nginx/{name}", {}))
+    write(f"{web}/api.conf", shipped("nginx/api.conf", share))
+    ui = {"/usr/share/dex-upload/ui/": "html/assets/"}
+    write(f"{web}/page.conf", shipped("nginx/page.conf", {**share, **ui}))
     if os.path.isdir(f"{ROOT}/build/ui"):
         shutil.copytree(f"{ROOT}/build/ui", f"{web}/html/assets", dirs_exist_ok=True)
+    # Where all are killed at once, none is to be left out afterwards, as one alone never is.
+    groups = [f"server unix:{stack.socket(n)} max_fails=0;" for n in range(stack.groups)]
+    site = {
+        **share,
+        "server unix:/run/dex-upload/upload.sock;": " ".join(groups),
+        "listen 8080": f"listen 127.0.0.1:{stack.port}",
+        "listen 8081": f"listen 127.0.0.1:{stack.ui_port}",
+    }
+    write(f"{web}/dex-upload.conf", shipped("nginx/dex-upload.conf", site))
     return [program("nginx"), "-p", "./", "-c", "nginx.conf", "-e", "../log/nginx.log"]
 
 
