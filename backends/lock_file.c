@@ -249,10 +249,11 @@ static enum lock_result take(struct file_service *svc, struct file_lock *l, stru
 	return LOCK_ERROR;
 }
 
-static enum lock_result file_try_acquire(
-	struct lock_service *base, const char *id, struct lock **out, struct err *err)
+static enum lock_result file_try_acquire(struct lock_service *base, const char *id,
+	struct lock_row *row, struct lock **out, struct err *err)
 {
 	struct file_service *svc = (struct file_service *)base;
+	(void)row;
 	if (start_watcher(svc, err) < 0)
 		return LOCK_ERROR;
 	struct file_lock *l = mem_zalloc(sizeof(*l));

@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Locks for processes on many hosts, in Redis. The keys of upload ab12… share one hash slot:
+ * Locks for processes on many hosts, in Redis, beside the uploads of the state store there. Keys of
+ * upload ID, with B = PREFIX:{DIGIT}: of its bucket ("dex:{a}:", redis_bucket.h):
  *
- *   dex:{ab}:lock:ID   random token of the holder; expires with the lease
- *   dex:{ab}:fence:ID  counter of the holders, the fencing token; lives on for FENCE_MS
- *   dex:{ab}:want:ID   token of the holder that is asked to let go
+ *   Block:ID   random token of the holder; expires with the lease
+ *   Bfence:ID  counter of the holders, the fencing token; lives on for FENCE_MS
+ *   Bwant:ID   token of the holder that is asked to let go
  *
  * One thread renews the leases of all locks that this process holds. A request is also published;
  * since messages may get lost, the same thread looks for requests. Another thread declares a lock
  * lost while its lease still runs, should no renewal come through: it waits for nothing but the
  * time.
  */
+#include "backends/lock_redis.h"
+
 #include "backends/redis.h"
+#include "backends/redis_bucket.h"
+#include "backends/state_redis_row.h"
 #include "core/base/clock.h"
 #include "core/base/err.h"
 #include "core/base/log.h"
@@ -33,29 +38,96 @@
 #define FENCE_MS (INT64_C(30) * 24 * 3600 * 1000)
 #define WANT_MS 2000
 #define POLL_MS 1000
-#define BUCKETS 256
 #define ROUND_MAX 256 /* locks in one call */
 #define STACK ((size_t)256 << 10)
 #define TOKEN_BYTES 16
 #define TOKEN_SIZE (2 * TOKEN_BYTES + 1)
-#define KEY_SIZE 160
 
 struct redis_lock {
 	struct lock base;
 	struct redis_lock *next;
+	bool released;      /* in Redis it is free already */
 	int64_t renewed_at; /* monotonic, from before the renewal was sent */
 	char id[UUID_SIZE];
 	char token[TOKEN_SIZE];
 };
 
+/*
+ * KEYS are those of redis_bucket_keys.
+ *
+ * ARGV: 1 id 2 token 3 lease 4 life of the counter, names of the row's members or none. Answers 0
+ * where another holds it, else 1, the fencing token and those members (nil where they cannot be
+ * read). A counter that is new begins with the time, above all that a lost one can have reached.
+ */
+static const char acquire_text[] =
+	"local b,id,token,call=KEYS[1],ARGV[1],ARGV[2],redis.call\n"
+	"local lock,counter=b..'lock:'..id,b..'fence:'..id\n"
+	"local held=call('GET',lock)\n"
+	"if held and held~=token then return {0} end\n"
+	"local row=#ARGV>4 and redis.pcall('HMGET',b..'u:'..id,unpack(ARGV,5))\n"
+	"if row and row.err then row=false end\n"
+	"call('SET',lock,token,'PX',ARGV[3])\n"
+	"if held then return {1,tonumber(call('GET',counter) or '-1'),row} end\n"
+	"call('DEL',b..'want:'..id)\n"
+	"local fence=call('INCR',counter)\n"
+	"if fence==1 then\n"
+	" local now=call('TIME')\n"
+	" fence=now[1]*1000+math.floor(now[2]/1000)\n"
+	" call('SET',counter,string.format('%.0f',fence))\n"
+	"end\n"
+	"call('PEXPIRE',counter,ARGV[4])\n"
+	"return {1,fence,row}\n";
+
+/* ARGV: 1 id 2 token */
+static const char release_text[] = "local lock=KEYS[1]..'lock:'..ARGV[1]\n"
+				   "if redis.call('GET',lock)~=ARGV[2] then return 0 end\n"
+				   "redis.call('DEL',lock,KEYS[1]..'want:'..ARGV[1])\n"
+				   "return 1\n";
+
+/* ARGV: 1 id 2 life of the request 3 channel */
+static const char request_text[] = "local held=redis.call('GET',KEYS[1]..'lock:'..ARGV[1])\n"
+				   "if not held then return 0 end\n"
+				   "redis.call('SET',KEYS[1]..'want:'..ARGV[1],held,'PX',ARGV[2])\n"
+				   "redis.pcall('PUBLISH',ARGV[3],ARGV[1]..' '..held)\n"
+				   "return 1\n";
+
+/*
+ * ARGV: 1 lease (0: only look), id and token of each lock. For each: 0 not ours any more, 1 ours,
+ * 2 ours and wanted.
+ */
+static const char renew_text[] =
+	"local out={}\n"
+	"for i=2,#ARGV,2 do\n"
+	" local id,token,state=ARGV[i],ARGV[i+1],0\n"
+	" local lock=KEYS[1]..'lock:'..id\n"
+	" if redis.call('GET',lock)==token then\n"
+	"  state=1\n"
+	"  if ARGV[1]~='0' then redis.call('PEXPIRE',lock,ARGV[1]) end\n"
+	"  if redis.call('GET',KEYS[1]..'want:'..id)==token then state=2 end\n"
+	" end\n"
+	" out[#out+1]=state\n"
+	"end\n"
+	"return out\n";
+
+enum { ACQUIRE, RELEASE, REQUEST, RENEW, SCRIPTS };
+
+static const struct redis_script scripts[SCRIPTS] = {
+	[ACQUIRE] = {.name = "lock", .text = acquire_text},
+	[RELEASE] = {.name = "unlock", .text = release_text},
+	[REQUEST] = {.name = "lock request", .text = request_text},
+	[RENEW] = {.name = "lock renewal", .text = renew_text},
+};
+
 struct redis_service {
 	struct lock_service base;
 	struct redis *r;
+	struct redis_script scripts[SCRIPTS];
+	struct redis_buckets buckets;
 	char *channel;
 	pthread_mutex_t mutex; /* guards what follows */
 	pthread_cond_t renewer_wakes;
 	pthread_cond_t guard_wakes;
-	struct redis_lock *held[BUCKETS];
+	struct redis_lock *held[REDIS_BUCKETS];
 	size_t nheld;
 	bool started;
 	bool stop;
@@ -66,74 +138,24 @@ struct redis_service {
 	struct redis_listener *listener;
 };
 
-/* A counter that is new begins with the time, above all that a lost one can have reached. */
-static const struct redis_script acquire_script = {"lock",
-	"local held = redis.call('GET', KEYS[1])\n"
-	"if held and held ~= ARGV[1] then return 0 end\n"
-	"redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])\n"
-	"if held then return tonumber(redis.call('GET', KEYS[2])) end\n"
-	"redis.call('DEL', KEYS[3])\n"
-	"local fence = redis.call('INCR', KEYS[2])\n"
-	"if fence == 1 then\n"
-	"  local now = redis.call('TIME')\n"
-	"  fence = now[1] * 1000 + math.floor(now[2] / 1000)\n"
-	"  redis.call('SET', KEYS[2], string.format('%.0f', fence))\n"
-	"end\n"
-	"redis.call('PEXPIRE', KEYS[2], ARGV[3])\n"
-	"return fence\n"};
-
-static const struct redis_script release_script = {"unlock",
-	"if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\n"
-	"redis.call('DEL', KEYS[1], KEYS[2])\n"
-	"return 1\n"};
-
-static const struct redis_script request_script = {"lock request",
-	"local held = redis.call('GET', KEYS[1])\n"
-	"if not held then return 0 end\n"
-	"redis.call('SET', KEYS[2], held, 'PX', ARGV[1])\n"
-	"redis.pcall('PUBLISH', ARGV[2], ARGV[3] .. ' ' .. held)\n"
-	"return 1\n"};
-
-/* For each lock: 0 not ours any more, 1 ours, 2 ours and wanted. ARGV[1] 0: only look. */
-static const struct redis_script renew_script = {"lock renewal",
-	"local out = {}\n"
-	"for i = 1, #KEYS / 2 do\n"
-	"  local token, state = ARGV[i + 1], 0\n"
-	"  if redis.call('GET', KEYS[2 * i - 1]) == token then\n"
-	"    state = 1\n"
-	"    if ARGV[1] ~= '0' then\n"
-	"      redis.call('PEXPIRE', KEYS[2 * i - 1], ARGV[1])\n"
-	"    end\n"
-	"    if redis.call('GET', KEYS[2 * i]) == token then state = 2 end\n"
-	"  end\n"
-	"  out[i] = state\n"
-	"end\n"
-	"return out\n"};
-
-/* --- keys and the table of what is held --- */
-
-static struct redis_arg key_of(
-	const struct redis_service *svc, char buffer[KEY_SIZE], const char *kind, const char *id)
+/* Run one on a bucket; each does the same thing when it is run again with the same token. */
+static int run(struct redis_service *svc, unsigned script, unsigned bucket,
+	const struct redis_arg *args, size_t n, redisReply **reply, struct err *err)
 {
-	int n = snprintf(buffer, KEY_SIZE, "%s:{%.2s}:%s:%s", redis_prefix(svc->r), id, kind, id);
-	return (struct redis_arg){buffer, (size_t)n};
+	struct redis_arg keys[2];
+	redis_bucket_keys(&svc->buckets, bucket, keys);
+	return redis_eval(svc->r, &svc->scripts[script], keys, 2, args, n, true, reply, err) ==
+			       REDIS_DONE
+		       ? 0
+		       : -1;
 }
 
-static unsigned hex_digit(char c)
-{
-	return c <= '9' ? (unsigned)(c - '0') : (unsigned)(c - 'a') + 10;
-}
-
-/* Locks of one bucket are of one hash slot. */
-static unsigned bucket_of(const char *id)
-{
-	return hex_digit(id[0]) * 16 + hex_digit(id[1]);
-}
+/* --- the table of what is held --- */
 
 /* With the mutex held: the lock that has this token, or NULL. */
 static struct redis_lock *find(struct redis_service *svc, const char *id, const char *token)
 {
-	struct redis_lock *l = svc->held[bucket_of(id)];
+	struct redis_lock *l = svc->held[redis_bucket_of(id)];
 	while (l && (strcmp(l->id, id) != 0 || strcmp(l->token, token) != 0))
 		l = l->next;
 	return l;
@@ -149,7 +171,7 @@ static void mark(struct redis_lock *l, enum lock_state state)
 static void insert(struct redis_service *svc, struct redis_lock *l)
 {
 	pthread_mutex_lock(&svc->mutex);
-	struct redis_lock **bucket = &svc->held[bucket_of(l->id)];
+	struct redis_lock **bucket = &svc->held[redis_bucket_of(l->id)];
 	l->next = *bucket;
 	*bucket = l;
 	if (svc->nheld++ == 0)
@@ -163,7 +185,7 @@ static void insert(struct redis_service *svc, struct redis_lock *l)
 static void take_out(struct redis_service *svc, struct redis_lock *l)
 {
 	pthread_mutex_lock(&svc->mutex);
-	struct redis_lock **at = &svc->held[bucket_of(l->id)];
+	struct redis_lock **at = &svc->held[redis_bucket_of(l->id)];
 	while (*at != l)
 		at = &(*at)->next;
 	*at = l->next;
@@ -185,7 +207,6 @@ struct round { /* some locks of one bucket, copied: they may be released meanwhi
 	bool renew;
 	char ids[ROUND_MAX][UUID_SIZE];
 	char tokens[ROUND_MAX][TOKEN_SIZE];
-	char keys[2 * ROUND_MAX][KEY_SIZE];
 };
 
 /*
@@ -235,21 +256,19 @@ static void take_states(struct redis_service *svc, const struct round *round,
 	pthread_mutex_unlock(&svc->mutex);
 }
 
-static int ask_about(struct redis_service *svc, struct round *round, struct err *err)
+static int ask_about(
+	struct redis_service *svc, unsigned bucket, const struct round *round, struct err *err)
 {
-	struct redis_arg keys[2 * ROUND_MAX];
-	struct redis_arg args[1 + ROUND_MAX];
+	struct redis_arg args[1 + 2 * ROUND_MAX];
 	char lease[24];
 	redisReply *reply;
 	int64_t began = clock_mono_ms();
 	args[0] = redis_arg_int(lease, round->renew ? LEASE_MS : 0);
 	for (size_t i = 0; i < round->n; i++) {
-		keys[2 * i] = key_of(svc, round->keys[2 * i], "lock", round->ids[i]);
-		keys[2 * i + 1] = key_of(svc, round->keys[2 * i + 1], "want", round->ids[i]);
-		args[1 + i] = redis_arg_str(round->tokens[i]);
+		args[1 + 2 * i] = redis_arg_str(round->ids[i]);
+		args[2 + 2 * i] = redis_arg_str(round->tokens[i]);
 	}
-	if (redis_eval(svc->r, &renew_script, keys, 2 * round->n, args, 1 + round->n, true, &reply,
-		    err) != REDIS_DONE)
+	if (run(svc, RENEW, bucket, args, 1 + 2 * round->n, &reply, err) < 0)
 		return -1;
 	take_states(svc, round, reply, began);
 	freeReplyObject(reply);
@@ -259,10 +278,10 @@ static int ask_about(struct redis_service *svc, struct round *round, struct err 
 static int renew_all(struct redis_service *svc, struct round *round, struct err *err)
 {
 	int rc = 0;
-	for (unsigned bucket = 0; bucket < BUCKETS; bucket++) {
+	for (unsigned bucket = 0; bucket < REDIS_BUCKETS; bucket++) {
 		for (size_t skip = 0;; skip += ROUND_MAX) {
 			copy_locks(svc, bucket, skip, round);
-			if (round->n > 0 && ask_about(svc, round, err) < 0)
+			if (round->n > 0 && ask_about(svc, bucket, round, err) < 0)
 				rc = -1;
 			if (round->n < ROUND_MAX)
 				break;
@@ -283,16 +302,17 @@ static void *renew_thread(void *arg)
 			pthread_cond_wait(&svc->renewer_wakes, &svc->mutex);
 			continue;
 		}
-		svc->look = false;
+		/* Most locks are gone by then, without a question about them. */
 		int64_t next = clock_mono_ms() + POLL_MS;
+		while (!svc->stop && !svc->look && clock_mono_ms() < next)
+			wait_until(&svc->renewer_wakes, &svc->mutex, next);
+		svc->look = false;
 		pthread_mutex_unlock(&svc->mutex);
 		int rc = renew_all(svc, round, &err);
 		if (rc < 0 && !failing)
 			LOG(LOG_LEVEL_WARN, "locks: cannot be renewed", log_err(&err));
 		failing = rc < 0;
 		pthread_mutex_lock(&svc->mutex);
-		while (!svc->stop && !svc->look && clock_mono_ms() < next)
-			wait_until(&svc->renewer_wakes, &svc->mutex, next);
 	}
 	pthread_mutex_unlock(&svc->mutex);
 	free(round);
@@ -304,7 +324,7 @@ static int64_t end_leases(struct redis_service *svc)
 {
 	int64_t now = clock_mono_ms();
 	int64_t next = now + LEASE_MS - MARGIN_MS;
-	for (unsigned bucket = 0; bucket < BUCKETS; bucket++) {
+	for (unsigned bucket = 0; bucket < REDIS_BUCKETS; bucket++) {
 		for (struct redis_lock *l = svc->held[bucket]; l; l = l->next) {
 			int64_t end = l->renewed_at + LEASE_MS - MARGIN_MS;
 			if (end <= now)
@@ -359,6 +379,16 @@ static struct lock_service *lock_redis_open(const char *where, struct err *err)
 		return NULL;
 	struct redis_service *svc = mem_zalloc(sizeof(*svc));
 	svc->r = r;
+	for (size_t i = 0; i < SCRIPTS; i++) {
+		svc->scripts[i] = scripts[i];
+		redis_script_hash(&svc->scripts[i]);
+	}
+	if (redis_buckets_init(&svc->buckets, redis_prefix(r), err) < 0) {
+		redis_buckets_free(&svc->buckets);
+		redis_close(r);
+		free(svc);
+		return NULL;
+	}
 	size_t size = strlen(redis_prefix(r)) + sizeof(":locks");
 	svc->channel = mem_alloc(size);
 	(void)snprintf(svc->channel, size, "%s:locks", redis_prefix(r));
@@ -431,6 +461,7 @@ static void lock_redis_close(struct lock_service *base)
 		pthread_mutex_unlock(&svc->mutex);
 	}
 	redis_close(svc->r);
+	redis_buckets_free(&svc->buckets);
 	pthread_cond_destroy(&svc->renewer_wakes);
 	pthread_cond_destroy(&svc->guard_wakes);
 	pthread_mutex_destroy(&svc->mutex);
@@ -440,45 +471,57 @@ static void lock_redis_close(struct lock_service *base)
 
 static void let_go(struct redis_service *svc, const struct redis_lock *l)
 {
-	char lock[KEY_SIZE], want[KEY_SIZE];
-	struct redis_arg keys[] = {
-		key_of(svc, lock, "lock", l->id), key_of(svc, want, "want", l->id)};
-	struct redis_arg token = redis_arg_str(l->token);
+	struct redis_arg args[] = {redis_arg_str(l->id), redis_arg_str(l->token)};
 	redisReply *reply;
 	struct err err;
 	/* Should it fail, the lease ends soon. */
-	if (redis_eval(svc->r, &release_script, keys, 2, &token, 1, true, &reply, &err) ==
-		REDIS_DONE)
+	if (run(svc, RELEASE, redis_bucket_of(l->id), args, 2, &reply, &err) == 0)
 		freeReplyObject(reply);
 }
 
-/* One try under the token of ${l}. */
-static enum lock_result take(struct redis_service *svc, struct redis_lock *l, struct err *err)
+/* What the script answers to who has the lock now. */
+static int read_answer(
+	struct redis_lock *l, const redisReply *answer, struct lock_row *row, struct err *err)
 {
-	char lock[KEY_SIZE], fence[KEY_SIZE], want[KEY_SIZE], lease[24], keep[24];
-	struct redis_arg keys[] = {key_of(svc, lock, "lock", l->id),
-		key_of(svc, fence, "fence", l->id), key_of(svc, want, "want", l->id)};
-	struct redis_arg args[] = {redis_arg_str(l->token), redis_arg_int(lease, LEASE_MS),
-		redis_arg_int(keep, FENCE_MS)};
-	redisReply *reply;
-	l->renewed_at = clock_mono_ms();
-	/* With the same token the script does the same thing when it is run again. */
-	if (redis_eval(svc->r, &acquire_script, keys, 3, args, 3, true, &reply, err) != REDIS_DONE)
-		return LOCK_ERROR;
-	long long number = reply->type == REDIS_REPLY_INTEGER ? reply->integer : -1;
-	freeReplyObject(reply);
-	if (number == 0)
-		return LOCK_BUSY;
-	if (number < 0) {
-		err_set(err, ERR_IO, __func__, "Redis gave no number for a lock");
-		return LOCK_ERROR;
+	if (answer->elements < 3 || answer->element[1]->type != REDIS_REPLY_INTEGER ||
+		answer->element[1]->integer <= 0)
+		return err_set(err, ERR_IO, __func__, "Redis gave no number for a lock");
+	l->base.fence = (uint64_t)answer->element[1]->integer;
+	if (row && answer->element[2]->type == REDIS_REPLY_ARRAY) {
+		/* A row that is damaged is for the state to tell of. */
+		enum state_result r =
+			state_redis_row_read(answer->element[2], l->id, &row->upload, NULL);
+		row->read = r != STATE_ERROR;
+		row->found = r == STATE_OK;
 	}
-	l->base.fence = (uint64_t)number;
-	return LOCK_OK;
+	return 0;
 }
 
-static enum lock_result lock_redis_try_acquire(
-	struct lock_service *base, const char *id, struct lock **out, struct err *err)
+/* One try under the token of ${l}. */
+static enum lock_result take(
+	struct redis_service *svc, struct redis_lock *l, struct lock_row *row, struct err *err)
+{
+	char lease[24], keep[24];
+	struct redis_arg args[4 + ROW_COUNT] = {redis_arg_str(l->id), redis_arg_str(l->token),
+		redis_arg_int(lease, LEASE_MS), redis_arg_int(keep, FENCE_MS)};
+	size_t n = 4;
+	redisReply *reply;
+	for (size_t i = 0; row && i < ROW_COUNT; i++)
+		args[n++] = redis_arg_str(state_redis_row_members[i]);
+	l->renewed_at = clock_mono_ms();
+	if (run(svc, ACQUIRE, redis_bucket_of(l->id), args, n, &reply, err) < 0)
+		return LOCK_ERROR;
+	enum lock_result result = LOCK_OK;
+	if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 1)
+		result = LOCK_BUSY;
+	else if (read_answer(l, reply, row, err) < 0)
+		result = LOCK_ERROR;
+	freeReplyObject(reply);
+	return result;
+}
+
+static enum lock_result lock_redis_try_acquire(struct lock_service *base, const char *id,
+	struct lock_row *row, struct lock **out, struct err *err)
 {
 	struct redis_service *svc = (struct redis_service *)base;
 	unsigned char token[TOKEN_BYTES];
@@ -488,7 +531,7 @@ static enum lock_result lock_redis_try_acquire(
 	(void)str_copy(l->id, sizeof(l->id), id);
 	random_bytes(token, sizeof(token));
 	str_hex(l->token, token, sizeof(token));
-	enum lock_result result = take(svc, l, err);
+	enum lock_result result = take(svc, l, row, err);
 	if (result != LOCK_OK) {
 		free(l);
 		return result;
@@ -508,12 +551,11 @@ static enum lock_result lock_redis_try_acquire(
 static int lock_redis_request(struct lock_service *base, const char *id, struct err *err)
 {
 	struct redis_service *svc = (struct redis_service *)base;
-	char lock[KEY_SIZE], want[KEY_SIZE], ms[24];
-	struct redis_arg keys[] = {key_of(svc, lock, "lock", id), key_of(svc, want, "want", id)};
+	char ms[24];
 	struct redis_arg args[] = {
-		redis_arg_int(ms, WANT_MS), redis_arg_str(svc->channel), redis_arg_str(id)};
+		redis_arg_str(id), redis_arg_int(ms, WANT_MS), redis_arg_str(svc->channel)};
 	redisReply *reply;
-	if (redis_eval(svc->r, &request_script, keys, 2, args, 3, true, &reply, err) != REDIS_DONE)
+	if (run(svc, REQUEST, redis_bucket_of(id), args, 3, &reply, err) < 0)
 		return -1;
 	freeReplyObject(reply);
 	return 0;
@@ -535,7 +577,8 @@ static void lock_redis_release(struct lock *base)
 	struct redis_service *svc = (struct redis_service *)base->svc;
 	take_out(svc, l);
 	/* One that is lost may belong to another by now; the script looks. */
-	let_go(svc, l);
+	if (!l->released)
+		let_go(svc, l);
 	lock_base_end(base);
 	free(l);
 }
@@ -550,3 +593,15 @@ const struct lock_backend lock_redis_backend = {
 	.release = lock_redis_release,
 	.look = lock_redis_look,
 };
+
+const char *lock_redis_token(const struct lock *base)
+{
+	if (!base || base->svc->backend != &lock_redis_backend)
+		return NULL;
+	return ((const struct redis_lock *)base)->token;
+}
+
+void lock_redis_released(struct lock *base)
+{
+	((struct redis_lock *)base)->released = true;
+}

@@ -441,12 +441,13 @@ enum redis_result redis_command(struct redis *r, const char *key, const struct r
 
 /* --- scripts --- */
 
-static void sha1_of(const char *text, char hex[2 * DIGEST_MAX + 1])
+void redis_script_hash(struct redis_script *s)
 {
 	unsigned char sum[DIGEST_MAX];
 	struct digest *d = digest_new("sha1");
-	digest_update(d, text, strlen(text));
-	str_hex(hex, sum, digest_final(d, sum));
+	digest_update(d, s->text, strlen(s->text));
+	(void)digest_final(d, sum);
+	str_hex(s->sha1, sum, (sizeof(s->sha1) - 1) / 2);
 	digest_free(d);
 }
 
@@ -454,12 +455,10 @@ enum redis_result redis_eval(struct redis *r, const struct redis_script *s,
 	const struct redis_arg *keys, size_t nkeys, const struct redis_arg *args, size_t nargs,
 	bool repeat, redisReply **out, struct err *err)
 {
-	char sha[2 * DIGEST_MAX + 1];
 	char count[24];
 	struct redis_arg *all = mem_array(NULL, 3 + nkeys + nargs, sizeof(*all));
-	sha1_of(s->text, sha);
 	all[0] = redis_arg_str("EVALSHA");
-	all[1] = redis_arg_str(sha);
+	all[1] = redis_arg_str(s->sha1);
 	all[2] = redis_arg_int(count, (int64_t)nkeys);
 	for (size_t i = 0; i < nkeys; i++)
 		all[3 + i] = keys[i];

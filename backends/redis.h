@@ -64,7 +64,9 @@ enum redis_result redis_command(struct redis *r, const char *key, const struct r
 struct redis_script {
 	const char *name; /* for errors */
 	const char *text;
+	char sha1[41]; /* set by redis_script_hash, once, before the script is run */
 };
+void redis_script_hash(struct redis_script *s);
 /*
  * Run ${s} with ${keys} (all of one hash slot) and ${args}. As redis_command; ${repeat} where the
  * script does the same thing when it is run twice.

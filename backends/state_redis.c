@@ -16,8 +16,7 @@ static void redis_state_close(struct state *st)
 	struct state_redis *s = (struct state_redis *)st;
 	state_redis_wait_stop(s);
 	redis_close(s->r);
-	for (size_t i = 0; i < STATE_REDIS_BUCKETS; i++)
-		free(s->bases[i]);
+	redis_buckets_free(&s->buckets);
 	free(s->channel);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
@@ -27,7 +26,6 @@ static void redis_state_close(struct state *st)
 static struct state *redis_state_open(const char *where, bool durable, struct err *err)
 {
 	struct state_redis *s = mem_zalloc(sizeof(*s));
-	bool fits = true;
 	struct buf name;
 
 	s->durable = durable;
@@ -36,12 +34,14 @@ static struct state *redis_state_open(const char *where, bool durable, struct er
 	s->r = redis_open(where, err);
 	if (!s->r)
 		goto bad;
-	buf_init(&name, NAME_BYTES_MAX);
-	for (unsigned i = 0; i < STATE_REDIS_BUCKETS; i++) {
-		fits = fits && buf_printf(&name, "%s:{%x}:", redis_prefix(s->r), i) == 0;
-		s->bases[i] = buf_take(&name);
+	for (size_t i = 0; i < SCRIPT_COUNT; i++) {
+		s->scripts[i] = state_redis_scripts[i];
+		redis_script_hash(&s->scripts[i]);
 	}
-	fits = fits && buf_printf(&name, "%s:queued", redis_prefix(s->r)) == 0;
+	if (redis_buckets_init(&s->buckets, redis_prefix(s->r), err) < 0)
+		goto bad;
+	buf_init(&name, NAME_BYTES_MAX);
+	bool fits = buf_printf(&name, "%s:queued", redis_prefix(s->r)) == 0;
 	s->channel = buf_take(&name);
 	if (fits)
 		return &s->base;
@@ -111,7 +111,7 @@ static int read_setting(
 	state_redis_call_str(&a, "CONFIG");
 	state_redis_call_str(&a, "GET");
 	state_redis_call_str(&a, name);
-	if (state_redis_call_command(s, s->bases[bucket], &a, &r, &why)) {
+	if (state_redis_call_command(s, s->buckets.bases[bucket], &a, &r, &why)) {
 		/* Denied, or a hosted one that has no such command. */
 		if (why.code == ERR_UNAVAILABLE)
 			return err_set(err, why.code, why.where, "%s", why.text);
@@ -159,7 +159,7 @@ static int redis_state_warnings(struct state *st, struct buf *out, struct err *e
 	/* Which tells too whether there is more than one node. */
 	if (redis_state_probe(st, err))
 		return -1;
-	unsigned last = atomic_load(&s->cluster) ? STATE_REDIS_BUCKETS : 1;
+	unsigned last = atomic_load(&s->cluster) ? REDIS_BUCKETS : 1;
 	for (unsigned i = 0; i < last; i++) {
 		if (look_at_node(s, i, &found, err))
 			return -1;

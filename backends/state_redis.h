@@ -3,6 +3,8 @@
 #define DEX_BACKENDS_STATE_REDIS_H
 
 #include "backends/redis.h"
+#include "backends/redis_bucket.h"
+#include "backends/state_redis_scripts.h"
 #include "core/store/state_impl.h"
 
 #include <pthread.h>
@@ -12,10 +14,10 @@
  * What the files of the Redis state store share. state_redis.c opens and probes, the others hold
  * the slots of struct state_backend that belong to their subject.
  *
- * An upload belongs to one of 16 buckets, by the first digit of its id; all of a bucket lies in one
- * hash slot, so that each change is one script on one node of a Cluster. Nothing is ever looked for
- * by scanning keys: each bucket has indexes of the work at hand, and what is asked of the whole
- * store is asked of the 16 buckets and merged. Keys, with B = PREFIX:{DIGIT}: ("dex:{a}:")
+ * An upload belongs to one of 16 buckets (redis_bucket.h), and each change is one script on one
+ * node of a Cluster. Nothing is ever looked for by scanning keys: each bucket has indexes of the
+ * work at hand, and what is asked of the whole store is asked of the 16 buckets and merged. Keys,
+ * with B = PREFIX:{DIGIT}: ("dex:{a}:"); those of locks are in lock_redis.c.
  *
  *   Bu:ID          hash    an upload; its members are those of struct upload, and
  *                          op (last operation), fence, ended_at, removable, delivered_at
@@ -43,8 +45,6 @@
  * Redis keeps what is acknowledged only as far as it is set up to: see state_warnings.
  */
 
-#define STATE_REDIS_BUCKETS 16
-
 struct state_redis_waiter;
 
 struct state_redis {
@@ -52,7 +52,8 @@ struct state_redis {
 	struct redis *r;
 	bool durable;
 	atomic_bool cluster; /* scripts over all buckets were refused: ask one after another */
-	char *bases[STATE_REDIS_BUCKETS];
+	struct redis_script scripts[SCRIPT_COUNT];
+	struct redis_buckets buckets;
 	char *channel;        /* of messages that a delivery was queued */
 	pthread_mutex_t lock; /* of what follows */
 	struct redis_listener *listener;

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define OP_BYTES 8
-#define NAME_MAX_VALUE (INT64_MAX / STATE_REDIS_BUCKETS)
+#define NAME_MAX_VALUE (INT64_MAX / REDIS_BUCKETS)
 
 struct state_redis_number {
 	struct state_redis_number *next;
@@ -54,7 +54,7 @@ void state_redis_call_name(struct state_redis_args *a, int64_t id)
 {
 	char *text = new_number(a);
 	/* No id is negative; what is asked for with one has no row. */
-	snprintf(text, sizeof(a->numbers->text), "%016lld", (long long)(id / STATE_REDIS_BUCKETS));
+	snprintf(text, sizeof(a->numbers->text), "%016lld", (long long)(id / REDIS_BUCKETS));
 	state_redis_call_str(a, text);
 }
 
@@ -81,7 +81,7 @@ int state_redis_call_messages(struct state_redis_args *a, const struct outbox_li
 	state_redis_call_int(a, msgs ? (int64_t)msgs->n : 0);
 	for (size_t i = 0; msgs && i < msgs->n; i++) {
 		const struct outbox_message *m = &msgs->items[i];
-		if (state_redis_call_bucket(m->upload_id) != bucket)
+		if (redis_bucket_of(m->upload_id) != bucket)
 			return err_set(err, ERR_INVALID, __func__,
 				"a message about another upload cannot be part of the change");
 		state_redis_call_str(a, m->upload_id);
@@ -105,17 +105,9 @@ void state_redis_call_free(struct state_redis_args *a)
 	*a = (struct state_redis_args){0};
 }
 
-unsigned state_redis_call_bucket(const char *upload_id)
-{
-	char c = upload_id[0];
-	if (c >= '0' && c <= '9')
-		return (unsigned)(c - '0');
-	return c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10 : 0;
-}
-
 unsigned state_redis_call_bucket_of(int64_t id)
 {
-	return (unsigned)((uint64_t)id % STATE_REDIS_BUCKETS);
+	return (unsigned)((uint64_t)id % REDIS_BUCKETS);
 }
 
 /* --- running --- */
@@ -190,7 +182,7 @@ static enum state_result answer_of(
 static enum state_result run(struct state_redis *s, enum script_id id, const struct redis_arg *keys,
 	size_t nkeys, struct state_redis_args *a, redisReply **reply_out, struct err *err)
 {
-	const struct redis_script *script = &state_redis_scripts[id];
+	const struct redis_script *script = &s->scripts[id];
 	redisReply *reply = NULL;
 	struct err local = {0};
 	struct err *e = err ? err : &local; /* its text is looked at */
@@ -220,16 +212,11 @@ enum state_result state_redis_call_key(struct state_redis *s, enum script_id id,
 	return run(s, id, &k, 1, a, NULL, err);
 }
 
-/* The second name of a bucket: see state_redis_scripts.h. */
-static struct redis_arg spare_key(const struct state_redis *s, unsigned bucket)
-{
-	return (struct redis_arg){s->bases[bucket], strlen(s->bases[bucket]) - 1};
-}
-
 enum state_result state_redis_call(struct state_redis *s, enum script_id id, unsigned bucket,
 	struct state_redis_args *a, redisReply **reply_out, struct err *err)
 {
-	struct redis_arg keys[] = {redis_arg_str(s->bases[bucket]), spare_key(s, bucket)};
+	struct redis_arg keys[2];
+	redis_bucket_keys(&s->buckets, bucket, keys);
 	if (reply_out)
 		*reply_out = NULL;
 	return run(s, id, keys, 2, a, reply_out, err);
@@ -239,14 +226,17 @@ enum state_result state_redis_call(struct state_redis *s, enum script_id id, uns
 static int all_part(struct state_redis *s, enum script_id id, unsigned first, unsigned n,
 	const struct state_redis_args *a, state_redis_each_fn *fn, void *arg, struct err *err)
 {
-	struct redis_arg keys[STATE_REDIS_BUCKETS + 1];
+	struct redis_arg keys[REDIS_BUCKETS + 1];
 	redisReply *reply = NULL;
 	int rc = 0;
-	for (unsigned i = 0; i < n; i++)
-		keys[i] = redis_arg_str(s->bases[first + i]);
-	keys[n] = spare_key(s, first);
-	if (redis_eval(s->r, &state_redis_scripts[id], keys, n + 1, a->items, a->n, true, &reply,
-		    err) != REDIS_DONE)
+	for (unsigned i = n; i-- > 0;) {
+		struct redis_arg of_bucket[2];
+		redis_bucket_keys(&s->buckets, first + i, of_bucket);
+		keys[i] = of_bucket[0];
+		keys[n] = of_bucket[1];
+	}
+	if (redis_eval(s->r, &s->scripts[id], keys, n + 1, a->items, a->n, true, &reply, err) !=
+		REDIS_DONE)
 		return refused(err);
 	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != n)
 		rc = not_as_expected(err);
@@ -263,7 +253,7 @@ int state_redis_call_all(struct state_redis *s, enum script_id id, struct state_
 	struct err *e = err ? err : &local;
 	int rc = 0;
 	if (!atomic_load(&s->cluster)) {
-		rc = all_part(s, id, 0, STATE_REDIS_BUCKETS, a, fn, arg, e);
+		rc = all_part(s, id, 0, REDIS_BUCKETS, a, fn, arg, e);
 		if (rc && strstr(e->text, "CROSSSLOT"))
 			atomic_store(&s->cluster, true);
 		else
@@ -271,7 +261,7 @@ int state_redis_call_all(struct state_redis *s, enum script_id id, struct state_
 		err_clear(e);
 	}
 	rc = 0;
-	for (unsigned i = 0; rc == 0 && i < STATE_REDIS_BUCKETS; i++)
+	for (unsigned i = 0; rc == 0 && i < REDIS_BUCKETS; i++)
 		rc = all_part(s, id, i, 1, a, fn, arg, e);
 out:
 	state_redis_call_free(a);
@@ -329,7 +319,7 @@ int state_redis_call_id(const redisReply *r, unsigned bucket, int64_t *out, stru
 	int64_t name = 0;
 	if (state_redis_call_number(r, NAME_MAX_VALUE, false, &name, err))
 		return -1;
-	*out = name * STATE_REDIS_BUCKETS + (int64_t)bucket;
+	*out = name * REDIS_BUCKETS + (int64_t)bucket;
 	return 0;
 }
 

@@ -35,7 +35,6 @@ int state_redis_call_messages(struct state_redis_args *a, const struct outbox_li
 	unsigned bucket, struct err *err);
 void state_redis_call_free(struct state_redis_args *a);
 
-unsigned state_redis_call_bucket(const char *upload_id);
 unsigned state_redis_call_bucket_of(int64_t id); /* of a delivery or message */
 
 /*

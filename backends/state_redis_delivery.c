@@ -16,7 +16,7 @@ struct head { /* of what is due in one bucket */
 };
 
 struct heads {
-	struct head items[STATE_REDIS_BUCKETS];
+	struct head items[REDIS_BUCKETS];
 	size_t n;
 };
 
@@ -77,8 +77,7 @@ enum state_result state_redis_delivery_lease(struct state *st, const struct deli
 	enum state_result r = STATE_NOT_FOUND;
 
 	if (f && f->upload_id)
-		return lease_in(
-			s, state_redis_call_bucket(f->upload_id), f, owner, now, until, out, err);
+		return lease_in(s, redis_bucket_of(f->upload_id), f, owner, now, until, out, err);
 	/* Others lease meanwhile: a bucket may be empty when we come, or its next one younger. */
 	for (;;) {
 		struct state_redis_args a = {0};
@@ -150,7 +149,7 @@ enum state_result state_redis_delivery_queue(struct state *st, const char *uploa
 	const char *target, int64_t now, const struct outbox_list *msgs, struct err *err)
 {
 	struct state_redis *s = (struct state_redis *)st;
-	unsigned bucket = state_redis_call_bucket(upload_id);
+	unsigned bucket = redis_bucket_of(upload_id);
 	struct state_redis_args a = {0};
 
 	state_redis_call_str(&a, upload_id);

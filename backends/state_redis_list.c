@@ -112,7 +112,7 @@ static int by_queued(const void *a, const void *b)
 static int read_upload(
 	struct state_redis *s, const char *upload_id, struct page *out, struct err *err)
 {
-	unsigned bucket = state_redis_call_bucket(upload_id);
+	unsigned bucket = redis_bucket_of(upload_id);
 	struct state_redis_args a = {0};
 	redisReply *reply;
 
@@ -167,7 +167,7 @@ struct cursor {
 };
 
 struct merge {
-	struct cursor cursors[STATE_REDIS_BUCKETS];
+	struct cursor cursors[REDIS_BUCKETS];
 };
 
 static int see_page(void *arg, unsigned bucket, const redisReply *r, struct err *err)
@@ -213,7 +213,7 @@ static int refill(struct state_redis *s, struct merge *m, unsigned bucket,
 static struct delivery *oldest(struct merge *m)
 {
 	struct cursor *best = NULL;
-	for (unsigned i = 0; i < STATE_REDIS_BUCKETS; i++) {
+	for (unsigned i = 0; i < REDIS_BUCKETS; i++) {
 		struct cursor *c = &m->cursors[i];
 		if (c->page.next < c->page.n &&
 			(!best || by_queued(&c->page.rows[c->page.next],
@@ -235,13 +235,13 @@ int state_redis_list_unfinished(struct state *st, const struct delivery_filter *
 	page_args(&a, 0, "", f);
 	int rc = state_redis_call_all(s, SCRIPT_ALL_UNFINISHED, &a, see_page, m, err);
 	while (rc == 0) {
-		for (unsigned i = 0; rc == 0 && i < STATE_REDIS_BUCKETS; i++)
+		for (unsigned i = 0; rc == 0 && i < REDIS_BUCKETS; i++)
 			rc = refill(s, m, i, f, err);
 		const struct delivery *d = rc == 0 ? oldest(m) : NULL;
 		if (!d || fn(arg, d))
 			break;
 	}
-	for (unsigned i = 0; i < STATE_REDIS_BUCKETS; i++) {
+	for (unsigned i = 0; i < REDIS_BUCKETS; i++) {
 		free_page(&m->cursors[i].page);
 		free(m->cursors[i].name);
 	}

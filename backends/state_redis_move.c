@@ -56,9 +56,9 @@ static int see_key(struct scan *scan, const redisReply *key, struct err *err)
 	size_t kind = strlen(scan->kind);
 	if (key->type != REDIS_REPLY_STRING)
 		return 0;
-	for (unsigned i = 0; i < STATE_REDIS_BUCKETS; i++) {
-		size_t base = strlen(scan->s->bases[i]);
-		if (strncmp(key->str, scan->s->bases[i], base) == 0 &&
+	for (unsigned i = 0; i < REDIS_BUCKETS; i++) {
+		size_t base = strlen(scan->s->buckets.bases[i]);
+		if (strncmp(key->str, scan->s->buckets.bases[i], base) == 0 &&
 			strncmp(key->str + base, scan->kind, kind) == 0)
 			return scan->fn(scan, i, key->str + base + kind, err);
 	}
@@ -81,7 +81,8 @@ static int scan_node(struct scan *scan, unsigned bucket, const char *pattern, st
 		state_redis_call_str(&a, pattern);
 		state_redis_call_str(&a, "COUNT");
 		state_redis_call_str(&a, SCAN_COUNT);
-		if (state_redis_call_command(scan->s, scan->s->bases[bucket], &a, &reply, err)) {
+		if (state_redis_call_command(
+			    scan->s, scan->s->buckets.bases[bucket], &a, &reply, err)) {
 			rc = -1;
 			break;
 		}
@@ -113,7 +114,7 @@ static int scan_all(struct scan *scan, struct err *err)
 		return -1;
 	bool all = !atomic_load(&s->cluster);
 	buf_init(&pattern, PATTERN_MAX);
-	for (unsigned i = 0; rc == 0 && i < (all ? 1 : STATE_REDIS_BUCKETS); i++) {
+	for (unsigned i = 0; rc == 0 && i < (all ? 1 : REDIS_BUCKETS); i++) {
 		buf_reset(&pattern);
 		rc = make_pattern(scan, i, all, &pattern, err);
 		if (rc == 0)
@@ -146,7 +147,7 @@ static int see_upload(struct scan *scan, unsigned bucket, const char *id, struct
 	if (res != STATE_OK)
 		return res == STATE_NOT_FOUND ? 0 : -1;
 	buf_init(&key, PATTERN_MAX);
-	(void)buf_printf(&key, "%su:%s", scan->s->bases[bucket], id);
+	(void)buf_printf(&key, "%su:%s", scan->s->buckets.bases[bucket], id);
 	state_redis_call_str(&a, "HMGET");
 	state_redis_call_str(&a, buf_str(&key));
 	state_redis_call_str(&a, "delivered_at");
@@ -314,7 +315,7 @@ static enum state_result put_row(
 		state_redis_call_str(&a, d->sha256 ? d->sha256 : "");
 	}
 	return state_redis_call(
-		s, SCRIPT_MOVE_PUT_UPLOAD, state_redis_call_bucket(row->upload.id), &a, NULL, err);
+		s, SCRIPT_MOVE_PUT_UPLOAD, redis_bucket_of(row->upload.id), &a, NULL, err);
 }
 
 int state_redis_move_put_uploads(struct state *s, const struct state_move_row *rows, size_t n,
@@ -335,7 +336,7 @@ int state_redis_move_put_messages(
 	struct state_redis *s = (struct state_redis *)st;
 	struct state_redis_args a = {0};
 	const struct outbox_message *first = &msgs->items[0];
-	unsigned bucket = state_redis_call_bucket(first->upload_id);
+	unsigned bucket = redis_bucket_of(first->upload_id);
 
 	state_redis_call_str(&a, first->upload_id);
 	state_redis_call_str(&a, first->sink);

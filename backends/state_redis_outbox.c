@@ -20,11 +20,11 @@ int state_redis_outbox_add(struct state *st, const struct outbox_list *msgs, str
 	struct outbox_message *part = mem_array(NULL, msgs->n, sizeof(*part));
 	int rc = 0;
 
-	for (unsigned bucket = 0; rc == 0 && bucket < STATE_REDIS_BUCKETS; bucket++) {
+	for (unsigned bucket = 0; rc == 0 && bucket < REDIS_BUCKETS; bucket++) {
 		struct state_redis_args a = {0};
 		struct outbox_list list = {.items = part};
 		for (size_t i = 0; i < msgs->n; i++) {
-			if (state_redis_call_bucket(msgs->items[i].upload_id) == bucket)
+			if (redis_bucket_of(msgs->items[i].upload_id) == bucket)
 				part[list.n++] = msgs->items[i];
 		}
 		if (list.n == 0)
@@ -240,7 +240,7 @@ int state_redis_outbox_take(struct state *st, const char *sink, int64_t now, int
 int state_redis_outbox_sent(struct state *st, const int64_t *ids, size_t n, struct err *err)
 {
 	struct state_redis *s = (struct state_redis *)st;
-	for (unsigned bucket = 0; bucket < STATE_REDIS_BUCKETS; bucket++) {
+	for (unsigned bucket = 0; bucket < REDIS_BUCKETS; bucket++) {
 		struct state_redis_args a = {0};
 		for (size_t i = 0; i < n; i++) {
 			if (state_redis_call_bucket_of(ids[i]) == bucket)

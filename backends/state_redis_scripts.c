@@ -111,7 +111,8 @@ static const char upload_create[] =
 
 /*
  * ARGV: 1 id 2 operation 3 from 4 to 5 length 6 has a token 7 token 8 beyond 9 fence 10 now
- * 11 complete 12 clock 13 number of targets, those, messages
+ * 11 complete 12 clock 13 token of the lock to be freed ("": none) 14 channel of state_wait 15
+ * number of targets, those, messages. Answers too whether it has freed the lock.
  */
 static const char upload_change[] = LUA_BASE LUA_NAMES LUA_MESSAGES LUA_DELIVERIES LUA_CLOSE
 	"local function less(x,y) return #x<#y or (#x==#y and x<y) end\n"
@@ -133,16 +134,18 @@ static const char upload_change[] = LUA_BASE LUA_NAMES LUA_MESSAGES LUA_DELIVERI
 	"elseif length~='-1' and less(length,to) then return {2} end\n"
 	"local touched=r[7]\n"
 	"if from~=to then touched=now end\n"
-	"local n=tonumber(ARGV[13])\n"
+	"local lock=b..'lock:'..id\n"
+	"local free=ARGV[13]~='' and call('GET',lock)==ARGV[13]\n"
+	"local n=tonumber(ARGV[15])\n"
 	"if complete then\n"
 	" close(u,id)\n"
 	" call('ZADD',b..'times','GT',now,id)\n"
 	" if r[3]=='1' then call('ZADD',b..'partial',touched,id) end\n"
 	" if n>0 then\n"
 	"  local first=names(ARGV[12],n)\n"
-	"  for i=1,n do make(name(first+i-1),id,ARGV[13+i],now,op) end\n"
+	"  for i=1,n do make(name(first+i-1),id,ARGV[15+i],now,op) end\n"
 	" end\n"
-	" queue(ARGV[12],14+n)\n"
+	" queue(ARGV[12],16+n)\n"
 	" call('HSET',u,'status','1','completed_at',now)\n"
 	"elseif from~=to then\n"
 	" call('ZADD',b..'open',touched,id)\n"
@@ -150,7 +153,9 @@ static const char upload_change[] = LUA_BASE LUA_NAMES LUA_MESSAGES LUA_DELIVERI
 	"if ARGV[6]=='1' then call('HSET',u,'token',ARGV[7]) end\n"
 	"call('HSET',u,'offset',to,'length',length,'touched_at',touched,'beyond',ARGV[8],\n"
 	" 'fence',fence,'op',op)\n"
-	"return {0}\n";
+	"if free then call('DEL',lock,b..'want:'..id) end\n"
+	"if complete and n>0 then redis.pcall('PUBLISH',ARGV[14],'1') end\n"
+	"return {0,free and 1 or 0}\n";
 
 /* ARGV: 1 id 2 operation 3 status 4 touched before 5 now 6 clock, messages */
 static const char upload_end[] = LUA_BASE LUA_NAMES LUA_MESSAGES LUA_CLOSE
@@ -592,32 +597,32 @@ static const char all_heads[] =
 		 "return out\n";
 
 const struct redis_script state_redis_scripts[SCRIPT_COUNT] = {
-	[SCRIPT_UPLOAD_CREATE] = {"upload_create", upload_create},
-	[SCRIPT_UPLOAD_CHANGE] = {"upload_change", upload_change},
-	[SCRIPT_UPLOAD_END] = {"upload_end", upload_end},
-	[SCRIPT_UPLOAD_REMOVED] = {"upload_removed", upload_removed},
-	[SCRIPT_UPLOAD_PURGE] = {"upload_purge", upload_purge},
-	[SCRIPT_DELIVERY_LEASE] = {"delivery_lease", delivery_lease},
-	[SCRIPT_DELIVERY_RENEW] = {"delivery_renew", delivery_renew},
-	[SCRIPT_DELIVERY_END] = {"delivery_end", delivery_end},
-	[SCRIPT_DELIVERY_QUEUE] = {"delivery_queue", delivery_queue},
-	[SCRIPT_DELIVERY_OF_UPLOAD] = {"delivery_of_upload", delivery_of_upload},
-	[SCRIPT_OUTBOX_ADD] = {"outbox_add", outbox_add},
-	[SCRIPT_OUTBOX_TAKE] = {"outbox_take", outbox_take},
-	[SCRIPT_OUTBOX_SENT] = {"outbox_sent", outbox_sent},
-	[SCRIPT_OUTBOX_RETRY] = {"outbox_retry", outbox_retry},
-	[SCRIPT_KV_PUT] = {"kv_put", kv_put},
-	[SCRIPT_UPLOAD_ENLIST] = {"upload_enlist", upload_enlist},
-	[SCRIPT_UPLOAD_ENLISTED] = {"upload_enlisted", upload_enlisted},
-	[SCRIPT_MOVE_GROUP] = {"move_group", move_group},
-	[SCRIPT_MOVE_PUT_UPLOAD] = {"move_put_upload", move_put_upload},
-	[SCRIPT_MOVE_PUT_MESSAGES] = {"move_put_messages", move_put_messages},
-	[SCRIPT_ALL_PROBE] = {"probe", all_probe},
-	[SCRIPT_ALL_COUNTS] = {"counts", all_counts},
-	[SCRIPT_ALL_OPEN] = {"open", all_open},
-	[SCRIPT_ALL_SCAN] = {"scan", all_scan},
-	[SCRIPT_ALL_TIMES] = {"times", all_times},
-	[SCRIPT_ALL_DUE] = {"due", all_due},
-	[SCRIPT_ALL_UNFINISHED] = {"unfinished", all_unfinished},
-	[SCRIPT_ALL_HEADS] = {"heads", all_heads},
+	[SCRIPT_UPLOAD_CREATE] = {.name = "upload_create", .text = upload_create},
+	[SCRIPT_UPLOAD_CHANGE] = {.name = "upload_change", .text = upload_change},
+	[SCRIPT_UPLOAD_END] = {.name = "upload_end", .text = upload_end},
+	[SCRIPT_UPLOAD_REMOVED] = {.name = "upload_removed", .text = upload_removed},
+	[SCRIPT_UPLOAD_PURGE] = {.name = "upload_purge", .text = upload_purge},
+	[SCRIPT_DELIVERY_LEASE] = {.name = "delivery_lease", .text = delivery_lease},
+	[SCRIPT_DELIVERY_RENEW] = {.name = "delivery_renew", .text = delivery_renew},
+	[SCRIPT_DELIVERY_END] = {.name = "delivery_end", .text = delivery_end},
+	[SCRIPT_DELIVERY_QUEUE] = {.name = "delivery_queue", .text = delivery_queue},
+	[SCRIPT_DELIVERY_OF_UPLOAD] = {.name = "delivery_of_upload", .text = delivery_of_upload},
+	[SCRIPT_OUTBOX_ADD] = {.name = "outbox_add", .text = outbox_add},
+	[SCRIPT_OUTBOX_TAKE] = {.name = "outbox_take", .text = outbox_take},
+	[SCRIPT_OUTBOX_SENT] = {.name = "outbox_sent", .text = outbox_sent},
+	[SCRIPT_OUTBOX_RETRY] = {.name = "outbox_retry", .text = outbox_retry},
+	[SCRIPT_KV_PUT] = {.name = "kv_put", .text = kv_put},
+	[SCRIPT_UPLOAD_ENLIST] = {.name = "upload_enlist", .text = upload_enlist},
+	[SCRIPT_UPLOAD_ENLISTED] = {.name = "upload_enlisted", .text = upload_enlisted},
+	[SCRIPT_MOVE_GROUP] = {.name = "move_group", .text = move_group},
+	[SCRIPT_MOVE_PUT_UPLOAD] = {.name = "move_put_upload", .text = move_put_upload},
+	[SCRIPT_MOVE_PUT_MESSAGES] = {.name = "move_put_messages", .text = move_put_messages},
+	[SCRIPT_ALL_PROBE] = {.name = "probe", .text = all_probe},
+	[SCRIPT_ALL_COUNTS] = {.name = "counts", .text = all_counts},
+	[SCRIPT_ALL_OPEN] = {.name = "open", .text = all_open},
+	[SCRIPT_ALL_SCAN] = {.name = "scan", .text = all_scan},
+	[SCRIPT_ALL_TIMES] = {.name = "times", .text = all_times},
+	[SCRIPT_ALL_DUE] = {.name = "due", .text = all_due},
+	[SCRIPT_ALL_UNFINISHED] = {.name = "unfinished", .text = all_unfinished},
+	[SCRIPT_ALL_HEADS] = {.name = "heads", .text = all_heads},
 };

@@ -16,9 +16,7 @@
  * - Time comes from the caller. Numbers in Lua are doubles: exact for times (2^53 microseconds last
  *   until 2255), not for offsets and fences, which are compared as decimal text.
  * - Only SCRIPT_ALL_… take more than one bucket; they only read (but for SCRIPT_ALL_PROBE).
- * - KEYS holds the first part of the keys of a bucket, and one more name of the same slot. Neither
- *   is ever a key: while a Cluster moves the slot, a script with two keys that are not there is
- *   refused (TRYAGAIN) on both nodes, where each has a part of the rows only.
+ * - KEYS holds how the keys of a bucket begin, and one more name: see redis_bucket_keys.
  *
  * A script of one bucket answers an array that starts with an enum script_answer; after
  * SCRIPT_CORRUPT follows the name of the key.
@@ -65,6 +63,7 @@ enum script_id {
 	SCRIPT_COUNT,
 };
 
+/* As they are written down: a store has its own copy, hashed. */
 extern const struct redis_script state_redis_scripts[SCRIPT_COUNT];
 
 /* What SCRIPT_ALL_PROBE leaves in each bucket: which layout of keys and rows it holds. */

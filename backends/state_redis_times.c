@@ -66,8 +66,8 @@ static int enlist(void *arg, const struct state_move_row *row, struct err *err)
 	struct state_redis_args a = {0};
 
 	state_redis_call_str(&a, row->upload.id);
-	return state_redis_call(arg, SCRIPT_UPLOAD_ENLIST, state_redis_call_bucket(row->upload.id),
-		       &a, NULL, err) == STATE_ERROR
+	return state_redis_call(arg, SCRIPT_UPLOAD_ENLIST, redis_bucket_of(row->upload.id), &a,
+		       NULL, err) == STATE_ERROR
 		       ? -1
 		       : 0;
 }
@@ -77,7 +77,7 @@ static int make_order(struct state_redis *s, struct err *err)
 {
 	int rc = state_redis_move_uploads(&s->base, enlist, s, err);
 
-	for (unsigned i = 0; rc == 0 && i < STATE_REDIS_BUCKETS; i++) {
+	for (unsigned i = 0; rc == 0 && i < REDIS_BUCKETS; i++) {
 		struct state_redis_args a = {0};
 		rc = state_redis_call(s, SCRIPT_UPLOAD_ENLISTED, i, &a, NULL, err) == STATE_OK ? 0
 											       : -1;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/lock_redis.h"
 #include "backends/state_redis.h"
 #include "backends/state_redis_call.h"
+#include "backends/state_redis_row.h"
 #include "core/base/buf.h"
 #include "core/base/clock.h"
 #include "core/base/err.h"
@@ -13,39 +15,6 @@
 #include <string.h>
 
 #define PURGE_PART 100 /* of one script: others want the server too */
-
-/* Members of an upload, in the order they are read. Those from M_METADATA onward may be missing. */
-enum member {
-	M_KIND,
-	M_STATUS,
-	M_LENGTH,
-	M_OFFSET,
-	M_BEYOND,
-	M_CREATED_AT,
-	M_TOUCHED_AT,
-	M_COMPLETED_AT,
-	M_TOKEN,
-	M_METADATA,
-	M_MANIFEST,
-	M_CONCAT,
-	M_OWNER,
-	M_COUNT,
-};
-static const char *const members[M_COUNT] = {
-	[M_KIND] = "kind",
-	[M_STATUS] = "status",
-	[M_LENGTH] = "length",
-	[M_OFFSET] = "offset",
-	[M_BEYOND] = "beyond",
-	[M_CREATED_AT] = "created_at",
-	[M_TOUCHED_AT] = "touched_at",
-	[M_COMPLETED_AT] = "completed_at",
-	[M_TOKEN] = "token",
-	[M_METADATA] = "metadata",
-	[M_MANIFEST] = "manifest",
-	[M_CONCAT] = "concat",
-	[M_OWNER] = "owner",
-};
 
 static void add_number(struct state_redis_args *a, const char *name, int64_t value)
 {
@@ -97,7 +66,7 @@ int state_redis_upload_create(struct state *st, const struct upload *u,
 	const struct upload_limits *limits, const struct outbox_list *msgs, struct err *err)
 {
 	struct state_redis *s = (struct state_redis *)st;
-	unsigned bucket = state_redis_call_bucket(u->id);
+	unsigned bucket = redis_bucket_of(u->id);
 	struct state_redis_args a = {0};
 
 	if (check_limits(s, u, limits, err))
@@ -111,21 +80,21 @@ int state_redis_upload_create(struct state *st, const struct upload *u,
 	size_t count = a.n;
 	state_redis_call_str(&a, "");
 	state_redis_call_member(&a, "op", op);
-	add_number(&a, members[M_KIND], u->kind);
-	add_number(&a, members[M_STATUS], UPLOAD_OPEN);
-	add_number(&a, members[M_LENGTH], u->length);
-	add_number(&a, members[M_OFFSET], 0);
-	add_number(&a, members[M_BEYOND], BEYOND_GOOD);
+	add_number(&a, state_redis_row_members[ROW_KIND], u->kind);
+	add_number(&a, state_redis_row_members[ROW_STATUS], UPLOAD_OPEN);
+	add_number(&a, state_redis_row_members[ROW_LENGTH], u->length);
+	add_number(&a, state_redis_row_members[ROW_OFFSET], 0);
+	add_number(&a, state_redis_row_members[ROW_BEYOND], BEYOND_GOOD);
 	add_number(&a, "fence", 0);
-	add_number(&a, members[M_CREATED_AT], u->created_at);
-	add_number(&a, members[M_TOUCHED_AT], u->created_at);
-	add_number(&a, members[M_COMPLETED_AT], 0);
+	add_number(&a, state_redis_row_members[ROW_CREATED_AT], u->created_at);
+	add_number(&a, state_redis_row_members[ROW_TOUCHED_AT], u->created_at);
+	add_number(&a, state_redis_row_members[ROW_COMPLETED_AT], 0);
 	add_number(&a, "removable", 0);
-	state_redis_call_member(&a, members[M_TOKEN], u->token ? u->token : "");
-	state_redis_call_member(&a, members[M_METADATA], u->metadata);
-	state_redis_call_member(&a, members[M_MANIFEST], u->manifest);
-	state_redis_call_member(&a, members[M_CONCAT], u->concat);
-	state_redis_call_member(&a, members[M_OWNER], u->owner);
+	state_redis_call_member(&a, state_redis_row_members[ROW_TOKEN], u->token ? u->token : "");
+	state_redis_call_member(&a, state_redis_row_members[ROW_METADATA], u->metadata);
+	state_redis_call_member(&a, state_redis_row_members[ROW_MANIFEST], u->manifest);
+	state_redis_call_member(&a, state_redis_row_members[ROW_CONCAT], u->concat);
+	state_redis_call_member(&a, state_redis_row_members[ROW_OWNER], u->owner);
 
 	char number[24];
 	a.items[count] = redis_arg_int(number, (int64_t)(a.n - count - 1));
@@ -137,50 +106,6 @@ int state_redis_upload_create(struct state *st, const struct upload *u,
 											    : -1;
 }
 
-static int read_enum(const redisReply *r, int max, int *out, struct err *err)
-{
-	int64_t value;
-	if (state_redis_call_number(r, max, false, &value, err))
-		return -1;
-	*out = (int)value;
-	return 0;
-}
-
-static bool is_unknown(const redisReply *r)
-{
-	return r->type == REDIS_REPLY_STRING && str_eq(r->str, "-1");
-}
-
-static int read_upload(const redisReply *reply, struct upload *out, struct err *err)
-{
-	struct redisReply *const *m = reply->element;
-	int kind;
-	int status;
-	int beyond;
-	out->length = UPLOAD_LENGTH_UNKNOWN;
-	if (read_enum(m[M_KIND], UPLOAD_FINAL, &kind, err) ||
-		read_enum(m[M_STATUS], UPLOAD_RETIRED, &status, err) ||
-		read_enum(m[M_BEYOND], BEYOND_WHOLE, &beyond, err) ||
-		state_redis_call_number(m[M_OFFSET], INT64_MAX, false, &out->offset, err) ||
-		state_redis_call_number(m[M_CREATED_AT], INT64_MAX, false, &out->created_at, err) ||
-		state_redis_call_number(m[M_TOUCHED_AT], INT64_MAX, false, &out->touched_at, err) ||
-		state_redis_call_number(
-			m[M_COMPLETED_AT], INT64_MAX, false, &out->completed_at, err) ||
-		state_redis_call_text(m[M_TOKEN], false, &out->token, err) ||
-		state_redis_call_text(m[M_METADATA], true, &out->metadata, err) ||
-		state_redis_call_text(m[M_MANIFEST], true, &out->manifest, err) ||
-		state_redis_call_text(m[M_CONCAT], true, &out->concat, err) ||
-		state_redis_call_text(m[M_OWNER], true, &out->owner, err))
-		return -1;
-	if (!is_unknown(m[M_LENGTH]) &&
-		state_redis_call_number(m[M_LENGTH], INT64_MAX, false, &out->length, err))
-		return -1;
-	out->kind = (enum upload_kind)kind;
-	out->status = (enum upload_status)status;
-	out->beyond = (enum upload_beyond)beyond;
-	return 0;
-}
-
 enum state_result state_redis_upload_get(
 	struct state *st, const char *id, struct upload *out, struct err *err)
 {
@@ -189,34 +114,19 @@ enum state_result state_redis_upload_get(
 	enum state_result result = STATE_ERROR;
 	redisReply *reply = NULL;
 	struct buf key;
-	bool any = false;
 
 	buf_init(&key, 4096);
-	if (buf_printf(&key, "%su:%s", s->bases[state_redis_call_bucket(id)], id)) {
+	if (buf_printf(&key, "%su:%s", s->buckets.bases[redis_bucket_of(id)], id)) {
 		err_set(err, ERR_INVALID, __func__, "the prefix of keys is too long");
 		goto out;
 	}
 	state_redis_call_str(&a, "HMGET");
 	state_redis_call_str(&a, key.data);
-	for (size_t i = 0; i < M_COUNT; i++)
-		state_redis_call_str(&a, members[i]);
-	if (state_redis_call_command(s, key.data, &a, &reply, err) ||
-		state_redis_call_array(reply, M_COUNT, err))
+	for (size_t i = 0; i < ROW_COUNT; i++)
+		state_redis_call_str(&a, state_redis_row_members[i]);
+	if (state_redis_call_command(s, key.data, &a, &reply, err))
 		goto out;
-	for (size_t i = 0; i < M_COUNT; i++)
-		any = any || reply->element[i]->type != REDIS_REPLY_NIL;
-	if (!any) {
-		result = STATE_NOT_FOUND;
-		goto out;
-	}
-	str_copy(out->id, sizeof(out->id), id);
-	if (read_upload(reply, out, err)) {
-		upload_free(out);
-		if (err)
-			err_prefix(err, "upload %s", id);
-		goto out;
-	}
-	result = STATE_OK;
+	result = state_redis_row_read(reply, id, out, err);
 out:
 	if (reply)
 		freeReplyObject(reply);
@@ -229,8 +139,10 @@ enum state_result state_redis_upload_change(struct state *st, const struct uploa
 	struct err *err)
 {
 	struct state_redis *s = (struct state_redis *)st;
-	unsigned bucket = state_redis_call_bucket(c->id);
+	unsigned bucket = redis_bucket_of(c->id);
+	const char *token = lock_redis_token(c->release);
 	struct state_redis_args a = {0};
+	redisReply *reply;
 
 	state_redis_call_str(&a, c->id);
 	state_redis_call_op(&a);
@@ -244,6 +156,8 @@ enum state_result state_redis_upload_change(struct state *st, const struct uploa
 	state_redis_call_int(&a, c->now);
 	state_redis_call_int(&a, complete);
 	state_redis_call_int(&a, clock_now());
+	state_redis_call_str(&a, token ? token : "");
+	state_redis_call_str(&a, s->channel);
 	state_redis_call_int(&a, (int64_t)ntargets);
 	for (size_t i = 0; i < ntargets; i++)
 		state_redis_call_str(&a, targets[i]);
@@ -251,10 +165,14 @@ enum state_result state_redis_upload_change(struct state *st, const struct uploa
 		state_redis_call_free(&a);
 		return STATE_ERROR;
 	}
-	enum state_result r = state_redis_call(s, SCRIPT_UPLOAD_CHANGE, bucket, &a, NULL, err);
-	if (r == STATE_OK && ntargets > 0)
-		state_redis_wait_wake(s);
-	return r;
+	enum state_result r = state_redis_call(s, SCRIPT_UPLOAD_CHANGE, bucket, &a, &reply, err);
+	if (r != STATE_OK)
+		return r;
+	/* Run again after its first answer was lost it does not know: lock_release asks then. */
+	if (token && reply->elements > 1 && reply->element[1]->integer == 1)
+		lock_redis_released(c->release);
+	freeReplyObject(reply);
+	return STATE_OK;
 }
 
 enum state_result state_redis_upload_end(struct state *st, const char *id,
@@ -262,7 +180,7 @@ enum state_result state_redis_upload_end(struct state *st, const char *id,
 	const struct outbox_list *msgs, struct err *err)
 {
 	struct state_redis *s = (struct state_redis *)st;
-	unsigned bucket = state_redis_call_bucket(id);
+	unsigned bucket = redis_bucket_of(id);
 	struct state_redis_args a = {0};
 
 	state_redis_call_str(&a, id);
@@ -283,8 +201,8 @@ int state_redis_upload_removed(struct state *st, const char *id, struct err *err
 	struct state_redis *s = (struct state_redis *)st;
 	struct state_redis_args a = {0};
 	state_redis_call_str(&a, id);
-	return state_redis_call(s, SCRIPT_UPLOAD_REMOVED, state_redis_call_bucket(id), &a, NULL,
-		       err) == STATE_OK
+	return state_redis_call(s, SCRIPT_UPLOAD_REMOVED, redis_bucket_of(id), &a, NULL, err) ==
+			       STATE_OK
 		       ? 0
 		       : -1;
 }
@@ -294,10 +212,10 @@ int state_redis_upload_purge(
 {
 	struct state_redis *s = (struct state_redis *)st;
 	/* Not always the same one first: the limit may be less than what that one holds. */
-	unsigned bucket = (unsigned)random_below(STATE_REDIS_BUCKETS);
+	unsigned bucket = (unsigned)random_below(REDIS_BUCKETS);
 	unsigned empty = 0;
 
-	while (empty < STATE_REDIS_BUCKETS && *purged_out < limit) {
+	while (empty < REDIS_BUCKETS && *purged_out < limit) {
 		struct state_redis_args a = {0};
 		redisReply *reply;
 		int64_t n = 0;
@@ -315,7 +233,7 @@ int state_redis_upload_purge(
 		*purged_out += (int)n;
 		if (n < part) {
 			empty++;
-			bucket = (bucket + 1) % STATE_REDIS_BUCKETS;
+			bucket = (bucket + 1) % REDIS_BUCKETS;
 		}
 	}
 	return 0;

@@ -105,7 +105,7 @@ static void open_service(struct world *w)
 static struct lock *take(struct world *w, const char *id, int64_t wait_ms)
 {
 	struct lock *l;
-	if (lock_acquire(w->svc, id, wait_ms, &l, &w->err) != LOCK_OK)
+	if (lock_acquire(w->svc, id, wait_ms, NULL, &l, &w->err) != LOCK_OK)
 		fail_msg("%s", w->err.text);
 	assert_non_null(l);
 	return l;
@@ -114,7 +114,7 @@ static struct lock *take(struct world *w, const char *id, int64_t wait_ms)
 static void assert_busy(struct world *w, const char *id, int64_t wait_ms)
 {
 	struct lock *l;
-	assert_int_equal(lock_acquire(w->svc, id, wait_ms, &l, &w->err), LOCK_BUSY);
+	assert_int_equal(lock_acquire(w->svc, id, wait_ms, NULL, &l, &w->err), LOCK_BUSY);
 	assert_int_equal(w->err.code, ERR_LOCKED);
 	assert_null(l);
 }
@@ -136,7 +136,7 @@ static void hold(struct world *w, int in, int out)
 {
 	struct lock *l;
 	w->svc = w->row->open(w->dir, &w->err);
-	if (!w->svc || lock_acquire(w->svc, w->id, 0, &l, &w->err) != LOCK_OK ||
+	if (!w->svc || lock_acquire(w->svc, w->id, 0, NULL, &l, &w->err) != LOCK_OK ||
 		write(out, "h", 1) != 1)
 		_exit(2);
 	struct pollfd fds[] = {{in, POLLIN, 0}, {lock_fd(l), POLLIN, 0}};
@@ -195,7 +195,8 @@ static void *wait_for(void *arg)
 	struct waiter *waiter = arg;
 	struct lock *l;
 	struct err err;
-	waiter->result = lock_acquire(waiter->w->svc, waiter->w->id, waiter->wait_ms, &l, &err);
+	waiter->result =
+		lock_acquire(waiter->w->svc, waiter->w->id, waiter->wait_ms, NULL, &l, &err);
 	if (waiter->result == LOCK_OK) {
 		bool woken = readable(lock_fd(l), 100);
 		waiter->state_later = woken ? LOCK_WANTED : lock_renew(l);
@@ -231,6 +232,21 @@ static void one_holder_per_id(void **state)
 	lock_close(NULL);
 }
 
+static void row_is_read_with_the_lock_or_not_at_all(void **state)
+{
+	struct world *w = *state;
+	struct lock_row row = {0};
+	struct lock *a, *b;
+	open_service(w);
+	assert_int_equal(lock_acquire(w->svc, w->id, 0, &row, &a, &w->err), LOCK_OK);
+	/* There is none, if it was looked for. */
+	assert_false(row.found);
+	row.read = false;
+	assert_int_equal(lock_acquire(w->svc, w->id, 0, &row, &b, &w->err), LOCK_BUSY);
+	assert_false(row.read);
+	lock_release(a);
+}
+
 static void only_upload_ids_are_locked(void **state)
 {
 	static const char *const ids[] = {"", "x", "../../etc/passwd", "lock",
@@ -239,7 +255,7 @@ static void only_upload_ids_are_locked(void **state)
 	struct lock *l;
 	open_service(w);
 	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
-		assert_int_equal(lock_acquire(w->svc, ids[i], 0, &l, &w->err), LOCK_ERROR);
+		assert_int_equal(lock_acquire(w->svc, ids[i], 0, NULL, &l, &w->err), LOCK_ERROR);
 		assert_int_equal(w->err.code, ERR_INVALID);
 		assert_null(l);
 	}
@@ -421,7 +437,7 @@ static void *contend(void *arg)
 	for (int i = 0; i < ROUNDS; i++) {
 		int k = i % IDS;
 		struct lock *l;
-		if (lock_acquire(s->svc, s->ids[k], 60000, &l, &err) != LOCK_OK) {
+		if (lock_acquire(s->svc, s->ids[k], 60000, NULL, &l, &err) != LOCK_OK) {
 			s->failures++;
 			continue;
 		}
@@ -551,7 +567,7 @@ static void lack_of_descriptors_is_told_and_passes(void **state)
 	low = old;
 	low.rlim_cur = (rlim_t)next + 1; /* one more, for the eventfd */
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
-	enum lock_result r = lock_acquire(w->svc, w->id, 0, &l, &w->err);
+	enum lock_result r = lock_acquire(w->svc, w->id, 0, NULL, &l, &w->err);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
 	assert_int_equal(r, LOCK_ERROR);
 	assert_non_null(strstr(w->err.text, "fs.inotify.max_user_instances"));
@@ -561,6 +577,7 @@ static void lack_of_descriptors_is_told_and_passes(void **state)
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 static const struct CMUnitTest tests[] = {
 	TEST(one_holder_per_id),
+	TEST(row_is_read_with_the_lock_or_not_at_all),
 	TEST(only_upload_ids_are_locked),
 	TEST(not_waiting_does_not_disturb),
 	TEST(waiting_ends_in_time),

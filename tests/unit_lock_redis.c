@@ -74,7 +74,7 @@ static int teardown(void **state)
 static struct lock *take(struct world *w, struct lock_service *svc, const char *id, int64_t wait_ms)
 {
 	struct lock *l;
-	if (lock_acquire(svc, id, wait_ms, &l, &w->err) != LOCK_OK)
+	if (lock_acquire(svc, id, wait_ms, NULL, &l, &w->err) != LOCK_OK)
 		fail_msg("%s", w->err.text);
 	return l;
 }
@@ -84,7 +84,7 @@ static struct lock *take_at_last(struct world *w)
 {
 	struct lock *l;
 	int64_t deadline = clock_mono_ms() + LONG_MS;
-	while (lock_acquire(w->svc, w->id, 0, &l, &w->err) != LOCK_OK) {
+	while (lock_acquire(w->svc, w->id, 0, NULL, &l, &w->err) != LOCK_OK) {
 		if (clock_mono_ms() > deadline)
 			fail_msg("%s", w->err.text);
 		clock_sleep_ms(10);
@@ -103,7 +103,7 @@ static redisReply *about(struct world *w, const char *command, const char *kind,
 {
 	char text[256];
 	(void)snprintf(
-		text, sizeof(text), "%s dex:{%.2s}:%s:%s%s", command, w->id, kind, w->id, more);
+		text, sizeof(text), "%s dex:{%.1s}:%s:%s%s", command, w->id, kind, w->id, more);
 	return redis_server_command(&w->servers[0], text);
 }
 
@@ -242,7 +242,7 @@ static void services_share_by_message(void **state)
 		assert_true(clock_mono_ms() < deadline);
 	}
 	int64_t start = clock_mono_ms();
-	assert_int_equal(lock_acquire(w->other, w->id, 1, &b, &w->err), LOCK_BUSY);
+	assert_int_equal(lock_acquire(w->other, w->id, 1, NULL, &b, &w->err), LOCK_BUSY);
 	assert_true(readable(a, LONG_MS));
 	/* Sooner than the next look would have found it, most likely. */
 	assert_true(clock_mono_ms() - start < 900);
@@ -254,7 +254,7 @@ static void server_that_is_down_is_an_error(void **state)
 	struct world *w = *state;
 	struct lock *l;
 	redis_server_stop(&w->servers[0]);
-	assert_int_equal(lock_acquire(w->svc, w->id, 0, &l, &w->err), LOCK_ERROR);
+	assert_int_equal(lock_acquire(w->svc, w->id, 0, NULL, &l, &w->err), LOCK_ERROR);
 	assert_int_equal(w->err.code, ERR_UNAVAILABLE);
 	assert_null(l);
 	redis_server_start_again(&w->servers[0]);
@@ -283,7 +283,7 @@ static void many_locks_are_kept_in_a_cluster(void **state)
 		locks[i] = take(w, w->svc, w->id, 0);
 	}
 	struct lock *l;
-	assert_int_equal(lock_acquire(w->other, w->id, 1, &l, &w->err), LOCK_BUSY);
+	assert_int_equal(lock_acquire(w->other, w->id, 1, NULL, &l, &w->err), LOCK_BUSY);
 	assert_true(readable(locks[MANY - 1], LONG_MS));
 	assert_int_equal(lock_renew(locks[MANY - 1]), LOCK_WANTED);
 	/* Longer than a lease. */

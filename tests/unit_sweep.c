@@ -106,7 +106,7 @@ static void test_upload_in_work_is_left(void **state)
 	char id[UUID_SIZE];
 	struct lock *lock;
 	dex_world_upload(w, "plain", "data.csv", 10, id);
-	assert_int_equal(lock_acquire(w->app.locks, id, 0, &lock, &w->err), LOCK_OK);
+	assert_int_equal(lock_acquire(w->app.locks, id, 0, NULL, &lock, &w->err), LOCK_OK);
 	assert_int_equal(sweep(w).expired, 0);
 	lock_release(lock);
 	assert_int_equal(sweep(w).expired, 1);

@@ -140,7 +140,7 @@ static int with_upload(struct sweep *s, const char *id, step_fn *step, struct er
 	struct upload u = {0};
 	struct err cause = {0};
 	int rc = 0;
-	switch (lock_acquire(s->app->locks, id, 0, &lock, &cause)) {
+	switch (lock_acquire(s->app->locks, id, 0, NULL, &lock, &cause)) {
 	case LOCK_OK:
 		break;
 	case LOCK_ERROR:

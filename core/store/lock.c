@@ -38,7 +38,7 @@ static int64_t jitter(int64_t ms)
 }
 
 enum lock_result lock_acquire(struct lock_service *svc, const char *id, int64_t wait_ms,
-	struct lock **out, struct err *err)
+	struct lock_row *row, struct lock **out, struct err *err)
 {
 	*out = NULL;
 	if (!str_is_uuid(id)) {
@@ -49,7 +49,7 @@ enum lock_result lock_acquire(struct lock_service *svc, const char *id, int64_t 
 	int64_t next_request = 0;
 	int64_t pause = 1;
 	for (;;) {
-		enum lock_result r = svc->backend->try_acquire(svc, id, out, err);
+		enum lock_result r = svc->backend->try_acquire(svc, id, row, out, err);
 		if (r != LOCK_BUSY)
 			return r;
 		int64_t now = wait_ms > 0 ? clock_mono_ms() : 0;

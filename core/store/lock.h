@@ -2,6 +2,8 @@
 #ifndef DEX_STORE_LOCK_H
 #define DEX_STORE_LOCK_H
 
+#include "core/store/state.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -34,13 +36,27 @@ struct lock_service *lock_open(
 void lock_close(struct lock_service *svc); /* NULL is fine; no lock may be held */
 
 /*
+ * The upload's row, read in the same step as its lock was taken, which saves a question where both
+ * are kept in one place. Zeroed at first.
+ */
+struct lock_row {
+	bool read; /* false: it could not be had this way, state_upload_get tells */
+	bool found;
+	struct upload upload; /* if found; the caller frees it with upload_free */
+};
+
+/*
  * Take the lock of ${id}. ${wait_ms} 0: only if it is free, the holder is not disturbed. Otherwise
  * the holder is asked to let go, and asked again now and then, until the time is over.
- * The lock is freed when its holder's process dies (kernel locks) or its lease runs out.
+ * The lock is freed when its holder's process dies (kernel locks) or its lease runs out. ${row} may
+ * be NULL; it is only filled with LOCK_OK.
  */
 enum lock_result lock_acquire(struct lock_service *svc, const char *id, int64_t wait_ms,
-	struct lock **out, struct err *err);
-/* Free the lock. NULL is fine. */
+	struct lock_row *row, struct lock **out, struct err *err);
+/*
+ * Free the lock, which a change may have done before (struct upload_change): it is to be called in
+ * any case. NULL is fine.
+ */
 void lock_release(struct lock *l);
 /*
  * Cheap: no system call in the common case. Call between pieces of work, and right before what only

@@ -23,10 +23,11 @@ struct lock_backend {
 	void (*close)(struct lock_service *svc);
 	/*
 	 * One try without waiting: LOCK_OK, LOCK_BUSY (${err} may stay empty) or LOCK_ERROR. ${id}
-	 * is a UUID. The new lock went through lock_base_init.
+	 * is a UUID. The new lock went through lock_base_init. ${row} (may be NULL) is left alone
+	 * where the state is kept elsewhere.
 	 */
-	enum lock_result (*try_acquire)(
-		struct lock_service *svc, const char *id, struct lock **out, struct err *err);
+	enum lock_result (*try_acquire)(struct lock_service *svc, const char *id,
+		struct lock_row *row, struct lock **out, struct err *err);
 	/* Ask the present holder of ${id} to let go; called again about every 500 ms while waiting.
 	 */
 	int (*request)(struct lock_service *svc, const char *id, struct err *err);

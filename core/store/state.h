@@ -20,6 +20,7 @@
 struct state;
 struct state_backend;
 struct err;
+struct lock;
 
 enum state_result {
 	STATE_OK = 0,
@@ -149,6 +150,12 @@ struct upload_change {
 	const char *token;         /* storage token for `to`; NULL leaves it */
 	enum upload_beyond beyond; /* new value */
 	int64_t now;
+	/*
+	 * The caller's lock, where this is the last it does under it; NULL keeps it. A store in the
+	 * same place frees it together with a change that succeeds, another leaves it to
+	 * lock_release.
+	 */
+	struct lock *release;
 };
 /* Compare-and-set of the offset of an open upload. STATE_CONFLICT when offset, fence or status
  * differ. */

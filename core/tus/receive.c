@@ -42,11 +42,27 @@ struct receive {
 	bool by_sync;          /* what was appended is in storage only once it was synced */
 	int64_t commit_ms;     /* monotonic time of the last commit */
 	int64_t progress_ms;   /* and of the last progress report */
+	int64_t told;          /* the offset that it told, or at which the chunk begins */
 	int64_t wanted_ms;     /* a newcomer was first seen, 0: none */
 	bool timed_out;        /* the sender was silent for DEX_BODY_TIMEOUT */
 };
 
-static int commit(struct receive *rc, int64_t to, struct err *err)
+/* Report that the upload is open and at ${to}. */
+static void tell_progress(struct receive *rc, int64_t to)
+{
+	struct upload now = rc->hold->up;
+
+	if (now.status != UPLOAD_OPEN || now.kind == UPLOAD_PARTIAL || to <= rc->told)
+		return;
+	now.offset = to;
+	now.touched_at = clock_now();
+	rc->app->hooks->progress(rc->app, &now);
+	rc->told = to;
+	rc->progress_ms = clock_mono_ms();
+}
+
+/* ${last}: nothing more is done under the lock, which goes with it if it can. */
+static int commit(struct receive *rc, int64_t to, bool last, struct err *err)
 {
 	struct upload *up = &rc->hold->up;
 	struct upload_step step = {
@@ -55,6 +71,7 @@ static int commit(struct receive *rc, int64_t to, struct err *err)
 		/* Opening the writer has cut off what an earlier chunk left beyond the offset. */
 		.beyond = rc->writer ? BEYOND_GOOD : up->beyond,
 		.fence = lock_fence(rc->hold->lock),
+		.release = last ? rc->hold->lock : NULL,
 	};
 
 	if (to == up->offset && step.beyond == up->beyond && step.length == UPLOAD_LENGTH_UNKNOWN)
@@ -73,6 +90,9 @@ static int commit(struct receive *rc, int64_t to, struct err *err)
 		step.token = blob_token(rc->writer);
 	}
 	rc->commit_ms = clock_mono_ms();
+	/* Later it could come behind, and replace, what the next holder has to tell. */
+	if (last)
+		tell_progress(rc, to);
 	return upload_step(rc->app, up, &step, err);
 }
 
@@ -141,12 +161,10 @@ static int flush_on_the_way(struct receive *rc, struct err *err)
 	if (now - rc->commit_ms < (rc->by_sync ? REMOTE_CHECKPOINT_MS : CHECKPOINT_MS) &&
 		(rc->by_sync || rc->stored - rc->hold->up.offset < CHECKPOINT_BYTES))
 		return 0;
-	if (commit(rc, rc->stored, err) < 0)
+	if (commit(rc, rc->stored, false, err) < 0)
 		return -1;
-	if (now - rc->progress_ms >= CHECKPOINT_MS && rc->hold->up.kind != UPLOAD_PARTIAL) {
-		rc->app->hooks->progress(rc->app, &rc->hold->up);
-		rc->progress_ms = now;
-	}
+	if (now - rc->progress_ms >= CHECKPOINT_MS)
+		tell_progress(rc, rc->hold->up.offset);
 	return 0;
 }
 
@@ -247,7 +265,8 @@ static enum body_result wait_for_more(
 				"another request for this upload took over");
 			return BODY_WOKEN;
 		}
-		if (uncommitted && rc->stored != rc->limit && commit(rc, rc->stored, err) < 0)
+		if (uncommitted && rc->stored != rc->limit &&
+			commit(rc, rc->stored, false, err) < 0)
 			return BODY_WOKEN;
 		if (clock_mono_ms() - silent_since >= rc->app->config->body_timeout_ms) {
 			rc->timed_out = true;
@@ -311,7 +330,7 @@ static int finish(struct receive *rc, bool whole, bool *mismatch, struct err *er
 
 	if (whole && (!rc->digest || verify(rc, mismatch, err) == 0)) {
 		if (flush(rc, err) == 0)
-			return commit(rc, rc->stored, err);
+			return commit(rc, rc->stored, true, err);
 	}
 	if (lock_renew(rc->hold->lock) == LOCK_LOST)
 		return -1;
@@ -325,7 +344,7 @@ static int finish(struct receive *rc, bool whole, bool *mismatch, struct err *er
 	/* Whatever arrived counts, also when its end did not or found no room. */
 	if (flush(rc, &later) < 0 && err->code == ERR_PEER_GONE)
 		*err = later;
-	if (commit(rc, rc->stored, &later) < 0)
+	if (commit(rc, rc->stored, true, &later) < 0)
 		*err = later;
 	return -1;
 }
@@ -388,6 +407,7 @@ int upload_receive(struct app *a, struct upload_hold *h, const struct upload_chu
 		.stored = up->offset,
 		.commit_ms = start,
 		.progress_ms = start,
+		.told = before,
 		.by_sync = blob_can(a->uploads, BLOB_CAP_STORED_BY_SYNC),
 	};
 	int64_t length = c->length != UPLOAD_LENGTH_UNKNOWN ? c->length : up->length;
@@ -404,8 +424,7 @@ int upload_receive(struct app *a, struct upload_hold *h, const struct upload_chu
 	if (up->offset > before) {
 		double seconds = (double)(clock_mono_ms() - start + 1) / 1000.0;
 		metrics_observe(METRIC_UPLOAD_SPEED, "", (double)(up->offset - before) / seconds);
-		if (up->status == UPLOAD_OPEN && up->kind != UPLOAD_PARTIAL)
-			a->hooks->progress(a, up);
+		tell_progress(&r, up->offset);
 	}
 out:
 	release_gather(&r);

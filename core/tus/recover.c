@@ -80,7 +80,7 @@ int upload_recover(
 	struct buf key;
 	int rc;
 
-	if (lock_acquire(a->locks, id, a->config->lock_wait_ms, &lock, err) != LOCK_OK)
+	if (lock_acquire(a->locks, id, a->config->lock_wait_ms, NULL, &lock, err) != LOCK_OK)
 		return -1;
 	buf_init(&key, BLOB_KEY_MAX);
 	rc = app_upload_key(a, id, &key, err);

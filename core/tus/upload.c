@@ -103,6 +103,7 @@ int upload_step(struct app *a, struct upload *up, const struct upload_step *s, s
 		.token = s->token,
 		.beyond = s->beyond,
 		.now = now,
+		.release = s->release,
 	};
 	enum state_result r;
 
@@ -218,6 +219,11 @@ static int check_status(const struct upload *u, struct err *err)
 	return err_set(err, ERR_GONE, __func__, "this upload was delivered and then removed");
 }
 
+static int not_found(struct err *err)
+{
+	return err_set(err, ERR_NOT_FOUND, "upload", "no such upload");
+}
+
 /* Read the row, whatever its status. */
 static int load(struct app *a, const char *id, struct upload *out, struct err *err)
 {
@@ -230,7 +236,7 @@ static int load(struct app *a, const char *id, struct upload *out, struct err *e
 	case STATE_CONFLICT:
 		break;
 	}
-	return err_set(err, ERR_NOT_FOUND, __func__, "no such upload");
+	return not_found(err);
 }
 
 int upload_find_own(
@@ -239,7 +245,7 @@ int upload_find_own(
 	if (load(a, id, out, err) < 0)
 		return -1;
 	if (owner && !str_eq(out->owner, owner))
-		err_set(err, ERR_NOT_FOUND, __func__, "no such upload");
+		not_found(err);
 	else if (check_status(out, err) == 0)
 		return 0;
 	upload_free(out);
@@ -358,17 +364,18 @@ static int recover(struct app *a, struct upload_hold *h, struct err *err)
 
 int upload_take(struct app *a, const char *id, struct upload_hold *out, struct err *err)
 {
+	struct lock_row row = {0};
+
 	memset(out, 0, sizeof(*out));
-	if (lock_acquire(a->locks, id, a->config->lock_wait_ms, &out->lock, err) != LOCK_OK)
+	if (lock_acquire(a->locks, id, a->config->lock_wait_ms, &row, &out->lock, err) != LOCK_OK)
 		return -1;
-	if (upload_find(a, id, &out->up, err) < 0)
-		goto fail;
-	if (recover(a, out, err) < 0)
-		goto fail;
+	out->up = row.upload;
+	int rc = row.found ? 0 : row.read ? not_found(err) : load(a, id, &out->up, err);
+	if (rc < 0 || check_status(&out->up, err) < 0 || recover(a, out, err) < 0) {
+		upload_let_go(out);
+		return -1;
+	}
 	return 0;
-fail:
-	upload_let_go(out);
-	return -1;
 }
 
 void upload_let_go(struct upload_hold *h)

@@ -99,7 +99,8 @@ int upload_check_append(const struct app *a, int64_t length, struct err *err);
 /*
  * Receive a chunk into ${h}: streamed in constant memory, made durable as DEX_DURABILITY says,
  * offset committed, completed with the last byte. h->up is up to date on return, on failure too, so
- * that the answer can carry the true offset. Failures beside those above: ERR_PEER_GONE,
+ * that the answer can carry the true offset; the lock may be free by then, and upload_let_go is all
+ * that is left to do. Failures beside those above: ERR_PEER_GONE,
  * ERR_INTERRUPTED (what arrived is kept), ERR_CORRUPT with `checksum_mismatch` set (nothing of the
  * chunk is kept).
  */

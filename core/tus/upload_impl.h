@@ -20,6 +20,7 @@ struct upload_step {
 	const char *token; /* NULL: unchanged */
 	enum upload_beyond beyond;
 	uint64_t fence;
+	struct lock *release; /* as in struct upload_change */
 };
 int upload_step(struct app *a, struct upload *up, const struct upload_step *s, struct err *err);
 

@@ -95,5 +95,5 @@ def run(out, options):
         )
     for name, (n, words) in trips.items():
         told = ", ".join(f"{w.lower()} {c:g}" for w, c in words.items())
-        aim = AIM if name.startswith("PATCH in") else None
+        aim = AIM if name.startswith("PATCH") else None
         out.line("f", f"  round trips, {name}", told, value=n, at_most=aim, aim_unit="each")

@@ -62,7 +62,29 @@ static void hook_ended(
 
 static const struct upload_hooks hooks = {hook_check, hook_progress, hook_complete, hook_ended};
 
-static int set_up(void **state, const struct blob_backend *backend)
+static void open_files(struct upload_world *w, struct err *err)
+{
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/state.db", w->dir);
+	w->app.state = state_open(registry_find_state("sqlite"), path, false, err);
+	snprintf(path, sizeof(path), "%s/locks", w->dir);
+	w->app.locks = lock_open(registry_find_lock("file"), path, err);
+}
+
+static void open_redis(struct upload_world *w, struct err *err)
+{
+	char uri[64];
+
+	redis_server_start(&w->redis, NULL);
+	w->proxy = lossy_proxy_start(w->redis.port);
+	snprintf(uri, sizeof(uri), "redis://127.0.0.1:%u?timeout=20s", lossy_proxy_port(w->proxy));
+	w->app.state = state_open(registry_find_state("redis"), uri, false, err);
+	w->app.locks = lock_open(registry_find_lock("redis"), uri, err);
+}
+
+static int set_up(void **state, const struct blob_backend *backend,
+	void (*open)(struct upload_world *w, struct err *err))
 {
 	struct upload_world *w = mem_zalloc(sizeof(*w));
 	struct err err = {0};
@@ -84,10 +106,7 @@ static int set_up(void **state, const struct blob_backend *backend)
 	bool files = backend == registry_find_blob("file");
 	w->app.uploads = blob_fault_open(
 		blob_open(backend, "uploads", files ? opts : NULL, files ? 1 : 0, true, &err));
-	snprintf(path, sizeof(path), "%s/state.db", w->dir);
-	w->app.state = state_open(registry_find_state("sqlite"), path, false, &err);
-	snprintf(path, sizeof(path), "%s/locks", w->dir);
-	w->app.locks = lock_open(registry_find_lock("file"), path, &err);
+	open(w, &err);
 	if (!w->app.uploads || !w->app.state || !w->app.locks) {
 		print_error("%s\n", err.text);
 		return -1;
@@ -98,12 +117,17 @@ static int set_up(void **state, const struct blob_backend *backend)
 
 int upload_world_setup(void **state)
 {
-	return set_up(state, registry_find_blob("file"));
+	return set_up(state, registry_find_blob("file"), open_files);
 }
 
 int upload_world_setup_by_sync(void **state)
 {
-	return set_up(state, &blob_memory_by_sync_backend);
+	return set_up(state, &blob_memory_by_sync_backend, open_files);
+}
+
+int upload_world_setup_redis(void **state)
+{
+	return set_up(state, registry_find_blob("file"), open_redis);
 }
 
 int upload_world_teardown(void **state)
@@ -114,6 +138,9 @@ int upload_world_teardown(void **state)
 	state_close(w->app.state);
 	blob_close(w->app.uploads);
 	gather_pool_free(w->app.gather);
+	if (w->proxy)
+		lossy_proxy_stop(w->proxy);
+	redis_server_remove(&w->redis);
 	scratch_remove(w->dir);
 	free(w);
 	return 0;
@@ -166,24 +193,33 @@ void upload_world_create(
 	json_decref(metadata);
 }
 
-enum err_code upload_world_patch(
-	struct upload_world *w, const char *id, const struct patch *p, int64_t *offset)
+enum err_code upload_world_receive(
+	struct upload_world *w, struct upload_hold *hold, const struct patch *p)
 {
 	struct script script = {p->steps, p->n, 0};
 	struct body_source body = {script_next, &script, p->declared};
 	struct headers_checksum sum;
-	struct upload_hold hold;
 	struct err err = {0};
 	bool mismatch;
 
 	if (p->checksum)
 		assert_int_equal(headers_checksum(p->checksum, &sum, &err), 0);
 	struct upload_chunk c = {p->offset, p->length, p->checksum ? &sum : NULL, &body};
+	int rc = upload_receive(&w->app, hold, &c, &mismatch, &err);
+	return rc == 0 ? ERR_NONE : err.code;
+}
+
+enum err_code upload_world_patch(
+	struct upload_world *w, const char *id, const struct patch *p, int64_t *offset)
+{
+	struct upload_hold hold;
+	struct err err = {0};
+
 	assert_int_equal(upload_take(&w->app, id, &hold, &err), 0);
-	int rc = upload_receive(&w->app, &hold, &c, &mismatch, &err);
+	enum err_code code = upload_world_receive(w, &hold, p);
 	*offset = hold.up.offset;
 	upload_let_go(&hold);
-	return rc == 0 ? ERR_NONE : err.code;
+	return code;
 }
 
 void upload_world_assert_stored(struct upload_world *w, const char *id, const char *text)

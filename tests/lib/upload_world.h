@@ -5,6 +5,8 @@
 #include "core/app.h"
 #include "core/base/err.h"
 #include "core/tus/upload.h"
+#include "tests/lib/lossy_proxy.h"
+#include "tests/lib/redis_server.h"
 
 /*
  * What the life of an upload needs: the real state store and locks, a file storage that can fail
@@ -16,12 +18,16 @@ struct upload_world {
 	struct app app;
 	int completions; /* calls of the hooks */
 	int progresses;
+	struct redis_server redis; /* of upload_world_setup_redis */
+	struct lossy_proxy *proxy; /* in front of it */
 };
 
 /* cmocka set-up and teardown; *state is the world. */
 int upload_world_setup(void **state);
 /* The same with a storage that is stored by sync (blob_memory.h), which can fail too. */
 int upload_world_setup_by_sync(void **state);
+/* The same as the first one with state and locks in Redis, which is met through a proxy. */
+int upload_world_setup_redis(void **state);
 int upload_world_teardown(void **state);
 
 struct step { /* of a body */
@@ -43,6 +49,9 @@ struct patch {
 /* Create an upload of ${length} (${kind} CONCAT_NONE or CONCAT_PARTIAL). */
 void upload_world_create(
 	struct upload_world *w, enum headers_concat_kind kind, int64_t length, char id[UUID_SIZE]);
+/* Receive into what is held: ERR_NONE or the error's code. */
+enum err_code upload_world_receive(
+	struct upload_world *w, struct upload_hold *hold, const struct patch *p);
 /* Run one PATCH: ERR_NONE or the error's code, and the offset afterwards. */
 enum err_code upload_world_patch(
 	struct upload_world *w, const char *id, const struct patch *p, int64_t *offset);

@@ -14,6 +14,10 @@ from . import proc, servers
 from .certs import Authority
 
 
+# What servers agree on among themselves: soon, but nobody knows when on a busy machine.
+LONG = 180
+
+
 class Refused(Exception):
     """An error reply."""
 
@@ -199,20 +203,26 @@ class Sentinels:
         self.dir = home
         self.ports = []
         self.daemons = []
-        proc.until(lambda: self._follows(self.replica), "the replica follows", 20, 0.05)
+        proc.until(lambda: self._follows(self.replica), "the replica follows", LONG, 0.05)
         for n in range(3):
             self._start_sentinel(n)
-        proc.until(self._agree, "the Sentinels know each other", 30, 0.1)
+        proc.until(self.settled, "the Sentinels agree", LONG, 0.1)
 
     @staticmethod
     def _follows(redis):
         return "master_link_status:up" in redis.call("INFO", "replication")
 
-    def replicates(self):
-        """Whichever is the master now, the other follows it."""
+    def settled(self):
+        """All Sentinels know each other and name one master, none doubts it, and the other
+        follows it: nothing will happen by itself."""
         try:
+            told = [self._about_master(n) for n in range(len(self.ports))]
+            names = ("port", "flags", "num-other-sentinels", "num-slaves")
+            seen = {tuple(about[x] for x in names) for about in told}
+            if seen != {(str(self.master_port()), "master", "2", "1")}:
+                return False
             return self._follows(self.replica if self.current() is self.master else self.master)
-        except (OSError, Refused):
+        except (OSError, Refused, KeyError):
             return False
 
     def _start_sentinel(self, n):
@@ -237,16 +247,9 @@ class Sentinels:
         with Client(("127.0.0.1", self.ports[n])) as c:
             return c.call(*words)
 
-    def _agree(self):
-        try:
-            for n in range(len(self.ports)):
-                r = self.ask(n, "SENTINEL", "MASTER", self.name)
-                about = dict(zip(r[::2], r[1::2], strict=True))
-                if about["num-other-sentinels"] != "2" or about["num-slaves"] != "1":
-                    return False
-        except (OSError, Refused, KeyError):
-            return False
-        return True
+    def _about_master(self, n):
+        r = self.ask(n, "SENTINEL", "MASTER", self.name)
+        return dict(zip(r[::2], r[1::2], strict=True))
 
     @property
     def settings(self):

@@ -341,7 +341,7 @@ class Stack:
 
     # -- the other program
 
-    def deliver(self, *args, env=None, timeout=60):
+    def deliver(self, *args, env=None, timeout=600):
         user = servers.worker_user() if self.server == "cgi" else None
         return subprocess.run(
             [self.binary("dex-deliver"), *args], cwd=self.dir, env=self.env(**(env or {})),
