@@ -13,6 +13,8 @@ from lib.tus import OCT, payload
 
 SERVERS = ("nginx", "apache", "cgi", "nginx+s3", "nginx+azure", "nginx+redis")
 GIB = 1 << 30
+# A silent PATCH would be waited for for 20 s, and then the answer be 423.
+YIELDS = 8
 
 
 def stalled_patch(stack, path, data, total):
@@ -88,11 +90,9 @@ def test_takeover_of_a_silent_patch(stack):
     data = payload(100000)
     path = stack.tus.new(200000)
     c = stalled_patch(stack, path, data, 200000)
-    began = time.monotonic()
-    r = stack.tus.head(path)
-    took = time.monotonic() - began
+    with proc.within(YIELDS, "HEAD"):
+        r = stack.tus.head(path)
     expect(r, 200, Upload_Offset=len(data))
-    assert took < 2, f"HEAD took {took:.1f} s"
     expect(stack.tus.patch(path, len(data), b"y" * 100000), 204)
     c.close()
     assert stack.stored(path) == data + b"y" * 100000
@@ -102,11 +102,9 @@ def test_takeover_by_patch(stack):
     data = payload(100000)
     path = stack.tus.new(200000)
     c = stalled_patch(stack, path, data, 200000)
-    began = time.monotonic()
-    r = stack.tus.patch(path, len(data), b"y" * 100000)
-    took = time.monotonic() - began
+    with proc.within(YIELDS, "PATCH"):
+        r = stack.tus.patch(path, len(data), b"y" * 100000)
     expect(r, 204, Upload_Offset=200000)
-    assert took < 2, f"PATCH took {took:.1f} s"
     c.close()
 
 
@@ -140,10 +138,8 @@ def test_takeover_of_a_busy_patch(stack):
     """The holder is not silent: its client keeps sending, slowly."""
     path = stack.tus.new(10**6)
     with patch_that_flows(stack, path, 10**6):
-        began = time.monotonic()
-        offset = stack.tus.offset(path)
-        took = time.monotonic() - began
-        assert took < 2.5, f"HEAD took {took:.1f} s"
+        with proc.within(YIELDS, "HEAD"):
+            offset = stack.tus.offset(path)
         expect(stack.tus.patch(path, offset, b"y" * (10**6 - offset)), 204)
         assert stack.stored(path) == b"x" * offset + b"y" * (10**6 - offset)
 
@@ -167,9 +163,8 @@ def test_takeover_across_processes(start, server):
         data = payload(50000)
         path = s.tus.new(100000)
         c = stalled_patch(s, path, data, 100000)
-        began = time.monotonic()
-        expect(s.tus.head(path), 200, Upload_Offset=len(data))
-        assert time.monotonic() - began < 2
+        with proc.within(YIELDS, "HEAD"):
+            expect(s.tus.head(path), 200, Upload_Offset=len(data))
         c.close()
 
 
@@ -283,10 +278,9 @@ def test_a_hundred_stalled_uploads_do_not_stop_the_service(start, server):
         c = s.tus.start_patch(s.tus.new(1000), 0, 1000)
         c.send(b"x" * 10)
         held.append(c)
-    began = time.monotonic()
-    expect(s.get("/version"), 200)
-    s.tus.upload(b"abc")
-    assert time.monotonic() - began < 2
+    with proc.within(10, "others are served"):
+        expect(s.get("/version"), 200)
+        s.tus.upload(b"abc")
     for c in held:
         c.close()
 

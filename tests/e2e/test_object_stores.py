@@ -333,11 +333,9 @@ def away_and_back(start, kind, go_away, come_back):
         path = s.tus.new(len(data))
         expect(s.tus.patch(path, 0, data[: 6 * MIB]), 204, Upload_Offset=6 * MIB)
         go_away(p)
-        began = time.monotonic()
-        r = s.tus.patch(path, 6 * MIB, data[6 * MIB :])
-        took = time.monotonic() - began
+        with proc.within(20, "a refusal"):
+            r = s.tus.patch(path, 6 * MIB, data[6 * MIB :])
         assert expect_error(r, 503).get("Retry-After"), r
-        assert took < 12, f"503 after {took:.1f} s"
         r = s.tus.head(path)
         assert r.status == 503 or int(r.get("Upload-Offset")) >= 6 * MIB, r
         come_back(p)
@@ -376,7 +374,7 @@ def test_uploads_to_failing_storage(start):
             for size in sizes(lot, 8):
                 data = payload(size)
                 path = s.tus.new(size)
-                end = time.monotonic() + 60
+                end = time.monotonic() + 180
                 offset = 0
                 while offset < size:
                     assert time.monotonic() < end, f"seed {seed}: {kind}: {offset} of {size}"
@@ -462,10 +460,8 @@ def test_configurations_from_an_azure_container(start):
 
 def health(s):
     """{name of a service: its status}; the answer must not take long."""
-    began = time.monotonic()
-    r = expect(s.get("/health"), 200)
-    took = time.monotonic() - began
-    assert took < 3, f"/health took {took:.1f} s"
+    with proc.within(8, "/health, which waits 2 s for the services"):
+        r = expect(s.get("/health"), 200)
     return {x["service"]: x["status"] for x in json.loads(r.body)["services"]}
 
 

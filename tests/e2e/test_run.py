@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 
 from lib import http, proc, servers
 from lib.check import expect
@@ -74,21 +73,18 @@ class Run:
     def end(self, sig=signal.SIGTERM, seconds=8):
         """Signal, wait: nothing that it started is left, and the ports are free."""
         self.tree |= self.all_pids()
-        began = time.monotonic()
         self.daemon.signal(sig)
         try:
-            status = self.daemon.p.wait(seconds)
+            self.daemon.p.wait(seconds)
         except subprocess.TimeoutExpired:
             self.daemon.stop(1)
             raise AssertionError(f"not ended {seconds} s after {sig}:\n{self.said()}") from None
-        took = time.monotonic() - began
         left = [p for p in self.tree if proc.alive(p)]
         assert not left, f"left behind: {left}"
         for port in (self.port, self.ui_port):
             with socket.socket() as s:
                 s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 s.bind(("127.0.0.1", port))
-        return status, took
 
     def kill_all(self):
         for pid in self.all_pids() | self.tree:
@@ -124,8 +120,7 @@ def with_runs(test):
 def test_ctrl_c_ends_everything(d, make):
     r = make().await_up()
     assert r.named("nginx") and r.named("dex-upload") and r.named("dex-deliver")
-    _, took = r.end(signal.SIGINT)
-    assert took < 5, took
+    r.end(signal.SIGINT)
 
 
 @with_runs
@@ -196,12 +191,12 @@ def test_killed_processes_come_back(d, make):
     for _ in range(4):
         (old,) = r.named("dex-upload")
         os.kill(old, signal.SIGKILL)
-        proc.until(lambda old=old: set(r.named("dex-upload")) - {old}, "another responder", 1)
+        proc.until(lambda old=old: set(r.named("dex-upload")) - {old}, "another responder", 5)
         expect(http.request(r.addr, "GET", "/", timeout=2), 200)
     for name in ("dex-deliver", "multiwatch"):
         (old,) = r.named(name)
         os.kill(old, signal.SIGKILL)
-        proc.until(lambda name=name, old=old: set(r.named(name)) - {old}, f"another {name}", 3)
+        proc.until(lambda name=name, old=old: set(r.named(name)) - {old}, f"another {name}", 10)
     old = r.named("nginx")
     for pid in old:
         os.kill(pid, signal.SIGKILL)
@@ -232,7 +227,7 @@ def runs_as_its_user(run):
             assert os.lstat(f"{where}/{n}").st_uid == uid, f"{where}/{n}"
     (old,) = run.named("dex-upload")
     os.kill(old, signal.SIGKILL)
-    proc.until(lambda: set(run.named("dex-upload")) - {old}, "another responder", 2)
+    proc.until(lambda: set(run.named("dex-upload")) - {old}, "another responder", 5)
     expect(Tus(run.addr).head(path), 200, Upload_Offset=3)
     for name in ("dex-upload", "dex-deliver", "multiwatch"):
         assert users(run, name) == {uid}, (name, users(run, name))
@@ -340,12 +335,10 @@ def test_make_run(d, make):
         page = expect(http.request(("127.0.0.1", ui_port), "GET", "/"), 200)
         assert f"http://127.0.0.1:{port}/files/" in page.text
         expect(http.request(("127.0.0.1", ui_port), "GET", "/assets/ui.js"), 200)
-        began = time.monotonic()
         os.killpg(p.pid, signal.SIGINT)
         p.p.wait(10)
-        assert time.monotonic() - began < 5
         proc.until(
-            lambda: not proc.listening(port) and not proc.listening(ui_port), "the ports are free", 3
+            lambda: not proc.listening(port) and not proc.listening(ui_port), "the ports are free", 8
         )
     finally:
         p.stop()

@@ -3,7 +3,6 @@
 
 import re
 import socket
-import time
 
 from lib import proc
 from lib.check import UNKNOWN_ID, expect
@@ -127,19 +126,14 @@ def test_a_mute_collector_is_in_nobodys_way(start):
             url = "http://127.0.0.1:%d" % mute.getsockname()[1]
 
         s = start(settings=exporting(Url))
-        slowest = max(expect_quick(s) for _ in range(2700))
+        for _ in range(2700):
+            with proc.within(4, "an answer"):  # the collector is given 5 s
+                expect(s.get("/version"), 200)
         path = s.tus.upload(payload(1000))
         s.deliver_all()
         assert s.info(path)["deliveries"][0]["status"] == "SUCCESS"
         proc.until(lambda: "spans were dropped" in s.logs(), "the log tells", 20)
         assert s.stop_responders() == 0
-    assert slowest < 2, f"{slowest:.1f} s for one request"
-
-
-def expect_quick(s):
-    began = time.monotonic()
-    expect(s.get("/version"), 200)
-    return time.monotonic() - began
 
 
 def test_outgoing_calls_carry_the_trace(start):

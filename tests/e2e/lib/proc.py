@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Processes, ports and waiting: nothing sleeps to be right, everything polls with a deadline."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -22,6 +23,17 @@ def until(condition, what, seconds=10.0, pause=0.01):
         if time.monotonic() > end:
             raise Timeout(f"not within {seconds} s: {what}")
         time.sleep(pause)
+
+
+@contextlib.contextmanager
+def within(seconds, what):
+    """What is done inside takes less. On a slow and busy machine the quick answer takes seconds, too:
+    the time has to lie well above that, and below what it takes when the thing tested is missing."""
+    began = time.monotonic()
+    yield
+    took = time.monotonic() - began
+    if took >= seconds:
+        raise Timeout(f"{took:.1f} s, not within {seconds} s: {what}")
 
 
 _taken = set()
