@@ -16,13 +16,14 @@ from lib.manifests import STREAMS, manifest
 from lib.runner import Skip
 from lib.tus import upload_id
 
-STACK = {"watch": True}
+SERVERS = ("nginx", "apache", "cgi")
 HERE = os.path.dirname(os.path.abspath(__file__))
 FORM = "application/x-www-form-urlencoded"
 
 
 def ask(stack, method, path, headers=None, body=None):
-    return http.request(("127.0.0.1", stack.ui_port), method, path, headers, body)
+    at = ("127.0.0.1", stack.ui_port)
+    return http.request(at, method, stack.ui_prefix + path, headers, body)
 
 
 def form_of(stack, stream, route, cookie=None):
@@ -70,15 +71,17 @@ def test_landing(stack):
     for stream, route in STREAMS:
         assert f'<option value="{stream}">' in r.text and f'<option value="{route}">' in r.text
     head = expect(ask(stack, "HEAD", "/"), 200)
-    assert head.get("Content-Length") == str(len(r.body)) and not head.body
+    # Apache leaves the length out.
+    assert head.get("Content-Length") in (None, str(len(r.body))) and not head.body, head
 
 
 def test_the_page_names_the_api(stack):
     r = expect(ask(stack, "GET", "/"), 200)
-    api = f"http://127.0.0.1:{stack.port}"
-    assert f"connect-src 'self' {api};" in r.get("Content-Security-Policy")
+    origin = f"http://127.0.0.1:{stack.port}"
+    assert f"connect-src 'self' {origin};" in r.get("Content-Security-Policy")
     settings = json.loads(html.unescape(re.search(r'data-settings="([^"]*)"', r.text)[1]))
-    assert settings["files"] == f"{api}/files/" and settings["info"] == f"{api}/info/"
+    assert settings["files"] == stack.url("/files/"), settings
+    assert settings["info"] == stack.url("/info/"), settings
 
 
 def test_the_api_may_lie_elsewhere(start):
@@ -145,9 +148,11 @@ def test_unknown_streams(stack):
 
 
 def test_status_of_unknown_uploads_leads_to_the_start(stack):
-    for name in (UNKNOWN_ID, "nonsense", "a%2f..%2fetc", "", UNKNOWN_ID.upper()):
+    # Apache itself answers where a slash is hidden.
+    hidden = ["a%2f..%2fetc"] if stack.server == "nginx" else []
+    for name in (UNKNOWN_ID, "nonsense", "", UNKNOWN_ID.upper(), *hidden):
         r = expect(ask(stack, "GET", f"/status/{name}"), 303)
-        assert r.get("Location") == "/", r
+        assert r.get("Location") == f"{stack.ui_prefix}/", r
 
 
 def test_what_else_is_asked_for(stack):
@@ -169,14 +174,21 @@ def test_no_client_makes_a_page_of_the_api(stack):
 
 def test_scripts_and_styles_are_files_of_the_web_server(stack):
     installed.ui()
-    if not os.path.isdir(f"{stack.web}/html/assets"):
-        shutil.copytree(f"{servers.ROOT}/build/ui", f"{stack.web}/html/assets")
-    r = expect(ask(stack, "GET", "/assets/ui.js", {"Accept-Encoding": "gzip"}), 200)
-    assert r.get("Content-Type").startswith("application/javascript"), r
-    again = {"If-None-Match": r.get("ETag"), "Accept-Encoding": "gzip"}
-    expect(ask(stack, "GET", "/assets/ui.js", again), 304)
-    css = expect(ask(stack, "GET", "/assets/ui.css", {"Accept-Encoding": "gzip"}), 200)
-    assert css.get("Content-Encoding") == "gzip", css
+    shutil.copytree(f"{servers.ROOT}/build/ui", f"{stack.web}/html/assets", dirs_exist_ok=True)
+    compressed = {"Accept-Encoding": "gzip"}
+    types = {"ui.js": "application/javascript", "ui.css": "text/css", "icon.svg": "image/svg+xml"}
+    for name, kind in types.items():
+        plain = expect(ask(stack, "GET", f"/assets/{name}"), 200)
+        assert plain.get("Content-Encoding") is None, plain
+        r = expect(ask(stack, "GET", f"/assets/{name}", compressed), 200)
+        assert r.get("Content-Type").startswith(kind), r
+        assert r.get("Cache-Control") == "no-cache", r
+        assert r.get("X-Content-Type-Options") == "nosniff", r
+        assert r.get("Content-Security-Policy") == "default-src 'none'", r
+        again = {**compressed, "If-None-Match": r.get("ETag")}
+        expect(ask(stack, "GET", f"/assets/{name}", again), 304)
+    css = expect(ask(stack, "GET", "/assets/ui.css", compressed), 200)
+    assert css.get("Content-Encoding") == "gzip" and "Accept-Encoding" in css.get("Vary"), css
     for name in os.listdir(f"{servers.ROOT}/build/ui"):
         with open(f"{servers.ROOT}/build/ui/{name}") as f:
             text = f.read()
@@ -191,16 +203,16 @@ def test_scripts_and_styles_are_files_of_the_web_server(stack):
 def test_a_form_becomes_an_upload(stack):
     for stream, route in STREAMS:
         r = expect(send(stack, stream, route), 303)
-        uid = re.fullmatch(r"/status/([0-9a-f-]{36})", r.get("Location"))[1]
+        uid = re.fullmatch(rf"{stack.ui_prefix}/status/([0-9a-f-]{{36}})", r.get("Location"))[1]
         info = stack.info(uid)
         for key, value in manifest(stream, route).items():
             assert info["manifest"][key] == value, (key, info)
         assert info["upload_status"]["status"] == "Initiated", info
-        head = expect(stack.tus.head(f"/files/{uid}"), 200)
+        head = expect(stack.tus.head(f"{stack.prefix}/files/{uid}"), 200)
         assert head.get("Upload-Defer-Length") == "1", head
         told = dict(p.split(" ") for p in head.get("Upload-Metadata").split(","))
         assert base64.b64decode(told["received_filename"]).decode() == "data.csv", told
-        page = expect(ask(stack, "GET", r.get("Location")), 200)
+        page = expect(ask(stack, "GET", f"/status/{uid}"), 200)
         has_page_headers(page)
         assert "File Uploader" in page.text and "Initiated" in page.text
 
@@ -208,11 +220,11 @@ def test_a_form_becomes_an_upload(stack):
 def test_status_shows_what_info_tells(stack):
     r = expect(send(stack, sender_id='<i>"me"</i>'), 303)
     uid = r.get("Location").split("/")[-1]
-    expect(stack.tus.patch(f"/files/{uid}", 0, b"a,b\n", {"Upload-Length": "8"}), 204)
+    expect(stack.tus.patch(f"{stack.prefix}/files/{uid}", 0, b"a,b\n", {"Upload-Length": "8"}), 204)
     page = expect(ask(stack, "GET", f"/status/{uid}"), 200)
     assert "In Progress" in page.text and "4 bytes" in page.text
     assert "&lt;i&gt;&quot;me&quot;&lt;/i&gt;" in page.text and "<i>" not in page.text
-    expect(stack.tus.patch(f"/files/{uid}", 4, b"1,2\n"), 204)
+    expect(stack.tus.patch(f"{stack.prefix}/files/{uid}", 4, b"1,2\n"), 204)
     page = expect(ask(stack, "GET", f"/status/{uid}"), 200)
     assert '<h1 id="title">data.csv</h1>' in page.text and "Complete" in page.text
 
@@ -224,7 +236,7 @@ def test_a_stream_that_is_routed_nowhere(start):
     page = expect(ask(s, "GET", f"/status/{uid}"), 200)
     nowhere = "<p>Files of this data stream are delivered nowhere"
     assert nowhere not in page.text
-    expect(s.tus.patch(f"/files/{uid}", 0, b"a,b\n", {"Upload-Length": "4"}), 204)
+    expect(s.tus.patch(f"{s.prefix}/files/{uid}", 0, b"a,b\n", {"Upload-Length": "4"}), 204)
     page = expect(ask(s, "GET", f"/status/{uid}"), 200)
     assert nowhere in page.text and "<p>Waiting for the delivery" not in page.text
 
@@ -273,7 +285,7 @@ def test_scripts_get_json(stack):
     json_please = {"Accept": "application/json"}
     r = expect(send(stack, headers=json_please), 201)
     answer = json.loads(r.body)
-    assert answer["status_url"] == f"/status/{answer['id']}", answer
+    assert answer["status_url"] == f"{stack.ui_prefix}/status/{answer['id']}", answer
     assert stack.info(answer["id"])["upload_status"]["status"] == "Initiated"
     r = expect(send(stack, sender_id=None, headers=json_please), 400)
     assert json.loads(r.body) == {
@@ -362,18 +374,18 @@ def install_browser():
     return at
 
 
-def drive(s, *more):
-    """The scenarios of tests/e2e/browser; lines of what they told."""
+def drive(s, *more, scenarios=()):
+    """The scenarios of tests/e2e/browser, all or those named; lines of what they told."""
     chromium = shutil.which("chromium")
     if not chromium:
         raise Skip("chromium is missing")
     at = install_browser()
     files = f"{s.dir}/files"
     os.mkdir(files)
-    urls = [f"http://127.0.0.1:{s.ui_port}", f"http://127.0.0.1:{s.port}"]
+    urls = [s.ui_url(), s.url("")]
     r = subprocess.run(
         ["node", "drive.mjs", *urls, files, *more], cwd=at, capture_output=True, text=True,
-        timeout=280, env={**os.environ, "CHROMIUM": chromium},
+        timeout=280, env={**os.environ, "CHROMIUM": chromium, "SCENARIOS": ",".join(scenarios)},
     )  # fmt: skip
     lines = [json.loads(line) for line in r.stdout.splitlines()]
     for line in lines:
@@ -384,16 +396,26 @@ def drive(s, *more):
     return lines
 
 
-def test_in_a_browser(start):
+# What depends on the web server.
+ELSEWHERE = (
+    "a_small_file_is_delivered", "a_cut_connection_is_overcome", "refused_details_come_back",
+    "without_scripts_it_goes_up_to_the_file",
+)  # fmt: skip
+
+
+def test_in_a_browser(start, server):
     installed.ui()
     s = start(watch=True, settings={"LOGGER_DEBUG_ON": "false"})
-    assert len(drive(s)) > 20
+    if server == "nginx":
+        assert len(drive(s)) > 20
+    else:
+        drive(s, scenarios=ELSEWHERE)
 
 
 # --- where tokens are needed
 
 
-def test_with_tokens(start):
+def test_with_tokens(start, server):
     installed.ui()
     try:
         issuer = oidc.Issuer()
@@ -419,4 +441,5 @@ def test_with_tokens(start):
     none = expect(ask(s, "GET", f"/status/{UNKNOWN_ID}"), 200)
     assert "test-sender" not in mine.text and "data.csv" not in mine.text
     assert mine.text.replace(uid, "") == none.text.replace(UNKNOWN_ID, ""), "it tells who asks"
-    drive(s, issuer.token("alice"))
+    if server == "nginx":
+        drive(s, issuer.token("alice"))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // drive.mjs UI API DIRECTORY [TOKEN]: every scenario with one browser; with a token those of a
-// service that wants it. A line of JSON tells of each one: {"name":…,"ms":…,"fault":…}; further
-// ones, {"told":…}, are figures for people.
+// service that wants it. SCENARIOS, names with commas between them, chooses some. A line of JSON tells of
+// each one: {"name":…,"ms":…,"fault":…}; further ones, {"told":…}, are figures for people.
 import * as errors from './errors.mjs'
 import { auditCount, launch, token } from './lib.mjs'
 import * as looks from './looks.mjs'
@@ -43,9 +43,11 @@ async function run(name) {
   tell({ name, ms: Date.now() - began, fault: scenario.faults.join('\n') || null })
 }
 
-const names = Object.keys(scenarios)
+const wanted = (process.env.SCENARIOS || '').split(',').filter(Boolean)
+const names = wanted.length > 0 ? wanted : Object.keys(scenarios)
 // The one that measures time goes alone; the others mostly wait.
-if (!token) await run(names.splice(names.indexOf('first_page_is_light_and_quick'), 1)[0])
+const measures = names.indexOf('first_page_is_light_and_quick')
+if (measures >= 0) await run(names.splice(measures, 1)[0])
 async function work() {
   while (names.length > 0) await run(names.shift())
 }

@@ -82,14 +82,15 @@ def stopped(pid):
 
 
 class Daemon:
-    """A process in a session of its own, its output in a file."""
+    """A process in a session of its own, its output in a file. ${user}, of pwd: whom it runs as."""
 
-    def __init__(self, argv, log, cwd=None, env=None, stdin=subprocess.DEVNULL):
+    def __init__(self, argv, log, cwd=None, env=None, stdin=subprocess.DEVNULL, user=None):
         self.argv = argv
         with open(log, "ab") as out:
             self.p = subprocess.Popen(
-                argv, cwd=cwd, env=env, stdin=stdin, stdout=out, stderr=out, start_new_session=True
-            )
+                argv, cwd=cwd, env=env, stdin=stdin, stdout=out, stderr=out, start_new_session=True,
+                user=user.pw_uid if user else None, group=user.pw_gid if user else None,
+            )  # fmt: skip
         self.pid = self.p.pid
 
     def running(self):

@@ -53,6 +53,11 @@ def shipped(path, replaced):
     return text
 
 
+def _copy_assets(stack):
+    if os.path.isdir(f"{ROOT}/build/ui"):
+        shutil.copytree(f"{ROOT}/build/ui", f"{stack.web}/html/assets", dirs_exist_ok=True)
+
+
 def nginx(stack):
     """The shipped configuration, in the directory of the socket."""
     web = stack.web
@@ -78,8 +83,7 @@ def nginx(stack):
     write(f"{web}/api.conf", shipped("nginx/api.conf", share))
     ui = {"/usr/share/dex-upload/ui/": "html/assets/"}
     write(f"{web}/page.conf", shipped("nginx/page.conf", {**share, **ui}))
-    if os.path.isdir(f"{ROOT}/build/ui"):
-        shutil.copytree(f"{ROOT}/build/ui", f"{web}/html/assets", dirs_exist_ok=True)
+    _copy_assets(stack)
     # Where all are killed at once, none is to be left out afterwards, as one alone never is.
     groups = [f"server unix:{stack.socket(n)} max_fails=0;" for n in range(stack.groups)]
     site = {
@@ -96,9 +100,10 @@ def apache(stack, cgi):
     web = stack.web
     for name in ("log", "empty"):
         os.makedirs(f"{web}/{name}", exist_ok=True)
+    _copy_assets(stack)
     user = worker_user()
     user_lines = f"User {user.pw_name}\nGroup #{user.pw_gid}" if user else ""
-    cgi_lines = proxy_lines = ""
+    cgi_env = ""
     if cgi:
         # Settings come through one variable and a dotenv file: all that CGI hands on easily.
         write(
@@ -107,26 +112,28 @@ def apache(stack, cgi):
         )
         shutil.copy(stack.binary("dex-upload"), f"{stack.dir}/dex-upload")
         env = "".join(f'SetEnv {k} "{v}"\n' for k, v in stack.sanitizer_env().items())
-        cgi_lines = (
-            f'ScriptAlias "/cgi/dex" "{stack.dir}/dex-upload"\n'
-            f'SetEnv DEX_APPCONF "{stack.dir}/dex.conf"\n{env}'
-        )
+        cgi_env = f'SetEnv DEX_APPCONF "{stack.dir}/dex.conf"\n{env}'
+        api_lines = page_lines = f'ScriptAlias "{stack.prefix}" "{stack.dir}/dex-upload"'
         if user:
             for at, dirs, files in os.walk(stack.dir):
                 for name in [at] + [os.path.join(at, f) for f in files]:
                     os.chown(name, user.pw_uid, user.pw_gid)
     else:
-        proxy_lines = (
-            "ProxyFCGIBackendType GENERIC\n"
-            f'ProxyPass "/" "unix:{web}/dex.sock|fcgi://localhost/" enablereuse=off\n'
+        api_lines = (
+            "ProxyFCGIBackendType GENERIC\n\t"
+            f'ProxyPass "/" "unix:{web}/dex.sock|fcgi://localhost/" enablereuse=off'
         )
+        page_lines = f'ProxyPass "/assets/" "!"\n\t{api_lines}'
     values = {
         "DIR": web,
         "PORT": stack.port,
+        "UI_PORT": stack.ui_port,
         "USER_LINES": user_lines,
         "MODULES": APACHE_MODULES,
-        "CGI_LINES": cgi_lines,
-        "PROXY_LINES": proxy_lines,
+        "PREFIX": stack.prefix,
+        "CGI_ENV": cgi_env,
+        "API_LINES": api_lines,
+        "PAGE_LINES": page_lines,
     }
     write(f"{web}/apache.conf", fill(f"{HERE}/apache.conf.in", values))
     return [program("apache2"), "-DFOREGROUND", "-d", web, "-f", f"{web}/apache.conf"]

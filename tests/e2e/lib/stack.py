@@ -83,7 +83,7 @@ class Stack:
         self.port = proc.free_port()
         self.ui_port = proc.free_port()
         self.addr = ("127.0.0.1", self.port)
-        self.prefix = "/cgi/dex" if server == "cgi" else ""
+        self.prefix = self.ui_prefix = "/cgi/dex" if server == "cgi" else ""
         self.store = stores.storage(storage, self.data) if isinstance(storage, str) else storage
         self.storage = self.store.kind
         if isinstance(deliver_to, str):
@@ -142,8 +142,8 @@ class Stack:
         keep = {k: os.environ[k] for k in ("PATH", "HOME", "TMPDIR", "LANG") if k in os.environ}
         return {**keep, **self.sanitizer_env(), **self.settings, **more}
 
-    def _daemon(self, argv, log, cwd, env=None):
-        d = proc.Daemon(argv, f"{self.dir}/log/{log}", cwd, env or self.env())
+    def _daemon(self, argv, log, cwd, env=None, user=None):
+        d = proc.Daemon(argv, f"{self.dir}/log/{log}", cwd, env or self.env(), user=user)
         self.daemons.append(d)
         return d
 
@@ -167,10 +167,15 @@ class Stack:
             self.env(**env),
         )  # fmt: skip
 
+    def _user(self):
+        """Whom the files belong to, where it is not ourselves."""
+        return servers.worker_user() if self.server == "cgi" else None
+
     def start_watcher(self, **env):
         self.watcher = self._daemon(
-            [self.binary("dex-deliver"), "--watch"], "dex-deliver.log", self.dir, self.env(**env)
-        )
+            [self.binary("dex-deliver"), "--watch"], "dex-deliver.log", self.dir, self.env(**env),
+            self._user(),
+        )  # fmt: skip
 
     def _start(self, watch):
         if self.server == "nginx":
@@ -276,6 +281,9 @@ class Stack:
     def url(self, path):
         return f"http://127.0.0.1:{self.port}{self.prefix}{path}"
 
+    def ui_url(self, path=""):
+        return f"http://127.0.0.1:{self.ui_port}{self.ui_prefix}{path}"
+
     def request(self, method, path, headers=None, body=None, **kw):
         return http.request(self.addr, method, self.prefix + path, headers, body, **kw)
 
@@ -342,7 +350,7 @@ class Stack:
     # -- the other program
 
     def deliver(self, *args, env=None, timeout=600):
-        user = servers.worker_user() if self.server == "cgi" else None
+        user = self._user()
         return subprocess.run(
             [self.binary("dex-deliver"), *args], cwd=self.dir, env=self.env(**(env or {})),
             capture_output=True, text=True, timeout=timeout,
