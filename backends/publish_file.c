@@ -71,8 +71,10 @@ static void remove_stale_spares(const struct file_publisher *p)
 	closedir(d);
 }
 
-static struct publisher *file_open(const char *where, struct err *err)
+static struct publisher *file_open(const struct publish_place *place, struct err *err)
 {
+	const char *where = place->where;
+
 	if (fsio_mkdirs(where, true, err) < 0)
 		return NULL;
 	struct file_publisher *p = mem_zalloc(sizeof(*p));

@@ -13,6 +13,7 @@ extern const struct blob_backend blob_s3_backend;
 extern const struct lock_backend lock_file_backend;
 extern const struct lock_backend lock_redis_backend;
 extern const struct publish_backend publish_file_backend;
+extern const struct publish_backend publish_sns_backend;
 extern const struct state_backend state_redis_backend;
 extern const struct state_backend state_sqlite_backend;
 
@@ -31,6 +32,7 @@ const struct lock_backend *const registry_lock[] = {
 
 const struct publish_backend *const registry_publish[] = {
 	&publish_file_backend,
+	&publish_sns_backend,
 	NULL,
 };
 

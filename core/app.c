@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/app.h"
 
+#include "core/app_sinks.h"
 #include "core/app_state.h"
 #include "core/app_store.h"
 #include "core/auth/auth.h"
@@ -14,7 +15,6 @@
 #include "core/metrics.h"
 #include "core/store/blob.h"
 #include "core/store/lock.h"
-#include "core/store/publish.h"
 #include "core/store/sidecar.h"
 #include "core/store/state.h"
 #include "core/tracer.h"
@@ -56,28 +56,6 @@ static int open_configs(struct app *a, struct err *err)
 	/* config_lookup only reads the settings. */
 	a->manifests = manifest_configs_new(
 		a->config_store, config_lookup, (void *)a->config, CONFIG_LOOK_MS);
-	return 0;
-}
-
-static int add_sink(
-	struct app *a, enum notify_kind kind, const char *name, const char *where, struct err *err)
-{
-	struct publisher *p = publish_open(a->backends.publish[0], name, where, err);
-
-	if (!p)
-		return -1;
-	a->notify.sinks[a->notify.n++] = (struct notify_sink){.kind = kind, .publisher = p};
-	return 0;
-}
-
-static int open_sinks(struct app *a, struct err *err)
-{
-	const struct config *c = a->config;
-
-	if (add_sink(a, NOTIFY_REPORT, "reports", c->reports_folder, err) < 0)
-		return err_prefix(err, "LOCAL_REPORTS_FOLDER=%s", c->reports_folder);
-	if (add_sink(a, NOTIFY_EVENT, "events", c->events_folder, err) < 0)
-		return err_prefix(err, "LOCAL_EVENTS_FOLDER=%s", c->events_folder);
 	return 0;
 }
 
@@ -141,7 +119,8 @@ int app_open(struct app *a, const struct config *c, const struct app_backends *b
 		goto fail;
 	}
 	a->targets = mem_zalloc((a->routing->ntargets + 1) * sizeof(struct blob_store *));
-	if (app_state_open(c, backends, &a->state, &a->locks, err) < 0 || open_sinks(a, err) < 0)
+	if (app_state_open(c, backends, &a->state, &a->locks, err) < 0 ||
+		app_sinks_open(c, backends, &a->notify, err) < 0)
 		goto fail;
 	open_auth(a);
 	open_tracer(a);
@@ -208,6 +187,7 @@ size_t app_check(const struct config *c, const struct app_backends *backends, st
 		buf_printf(problems, "DEX_DELIVERY_CONFIG_FILE: %s\n", err.text);
 	app_store_check(c, backends, r, problems);
 	app_state_check(c, backends, problems, warnings);
+	app_sinks_check(c, backends, problems);
 	routing_free(r);
 	err_clear(&err);
 	if (open_configs(&a, &err) < 0 ||

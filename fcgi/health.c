@@ -137,6 +137,8 @@ static void make_probes(struct app *app)
 		add_probe(app, PROBE_TARGET, i, name);
 	}
 	for (size_t i = 0; i < app->notify.n; i++) {
+		if (app->notify.sinks[i].retired)
+			continue;
 		(void)snprintf(name, sizeof(name), "publisher %s",
 			publish_name(app->notify.sinks[i].publisher));
 		add_probe(app, PROBE_PUBLISHER, i, name);

@@ -37,7 +37,8 @@ struct row {
 static struct publisher *open_file(const char *dir, struct err *err)
 {
 	char *where = scratch_path(dir, FOLDER);
-	struct publisher *p = publish_open(registry_find_publish("file"), "sink", where, err);
+	struct publish_place place = {.where = where};
+	struct publisher *p = publish_open(registry_find_publish("file"), "sink", &place, err);
 	free(where);
 	return p;
 }

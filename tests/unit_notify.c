@@ -28,9 +28,9 @@ struct double_sink {
 	size_t calls;
 };
 
-static struct publisher *double_open(const char *where, struct err *err)
+static struct publisher *double_open(const struct publish_place *place, struct err *err)
 {
-	(void)where;
+	(void)place;
 	(void)err;
 	struct double_sink *s = mem_zalloc(sizeof(*s));
 	buf_init(&s->seen, 1 << 20);
@@ -82,7 +82,7 @@ struct fixture {
 static struct double_sink *add_sink(
 	struct notify *n, const struct publish_backend *b, const char *name, enum notify_kind kind)
 {
-	struct publisher *p = publish_open(b, name, "", NULL);
+	struct publisher *p = publish_open(b, name, &(struct publish_place){.where = ""}, NULL);
 	n->sinks[n->n++] = (struct notify_sink){.kind = kind, .publisher = p};
 	return (struct double_sink *)p;
 }

@@ -70,7 +70,7 @@ void notify_batch_add(struct notify_batch *b, enum notify_kind kind, const char 
 	const char *first = NULL; /* the same once an item owns it */
 	for (size_t i = 0; i < b->notify->n; i++) {
 		const struct notify_sink *sink = &b->notify->sinks[i];
-		if (sink->kind != kind)
+		if (sink->kind != kind || sink->retired)
 			continue;
 		if (b->n == b->cap) {
 			b->cap = b->cap ? 2 * b->cap : 8;

@@ -21,13 +21,14 @@
 struct err;
 struct publisher;
 
-#define NOTIFY_SINKS_MAX 4
+#define NOTIFY_SINKS_MAX 8
 
 enum notify_kind { NOTIFY_REPORT, NOTIFY_EVENT };
 
 struct notify_sink {
 	enum notify_kind kind;
 	struct publisher *publisher; /* owned */
+	bool retired; /* takes no new messages; what its outbox still holds is sent */
 };
 struct notify {
 	struct notify_sink sinks[NOTIFY_SINKS_MAX];

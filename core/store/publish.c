@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct publisher *publish_open(
-	const struct publish_backend *backend, const char *name, const char *where, struct err *err)
+struct publisher *publish_open(const struct publish_backend *backend, const char *name,
+	const struct publish_place *place, struct err *err)
 {
-	struct publisher *p = backend->open(where, err);
+	struct publisher *p = backend->open(place, err);
 	if (!p) {
 		err_prefix(err, "%s", name);
 		return NULL;

@@ -24,10 +24,22 @@ struct publish_message {
 	bool replace; /* disposition "replace": only the newest counts */
 };
 
-/* ${where}: folder or connection string of the sink; ${name} is used in logs, /health and metrics.
+/* Value of a variable, NULL or "" for none. */
+typedef const char *publish_setting_fn(void *arg, const char *variable);
+
+struct publish_place {
+	const char *where;           /* folder, ARN or connection string of the sink */
+	bool events;                 /* what it is for: events, else reports */
+	publish_setting_fn *setting; /* further settings of the backend; NULL: there are none */
+	void *arg;
+};
+
+/*
+ * The place and the settings are copied. ${name} is used in logs, /health and metrics, and in the
+ * rows of the outbox. Makes no connection.
  */
 struct publisher *publish_open(const struct publish_backend *backend, const char *name,
-	const char *where, struct err *err);
+	const struct publish_place *place, struct err *err);
 void publish_close(struct publisher *p); /* NULL is fine */
 const char *publish_name(const struct publisher *p);
 /* True where sending is a cheap local write, done at once by whoever causes the message. */

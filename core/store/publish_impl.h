@@ -12,7 +12,10 @@ struct publisher { /* first member of the backend's own struct */
 struct publish_backend {
 	const char *type; /* "file", "service-bus", "sns" */
 	bool local;
-	struct publisher *(*open)(const char *where, struct err *err);
+	/* Variables that say where reports and events go; NULL where others say it. */
+	const char *reports_env;
+	const char *events_env;
+	struct publisher *(*open)(const struct publish_place *place, struct err *err);
 	void (*close)(struct publisher *p);
 	int (*send)(
 		struct publisher *p, const struct publish_message *m, bool repeat, struct err *err);
