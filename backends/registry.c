@@ -6,6 +6,7 @@
 #include "core/store/lock_impl.h"
 #include "core/store/publish_impl.h"
 #include "core/store/state_impl.h"
+#include "core/store/subscribe_impl.h"
 
 extern const struct blob_backend blob_azure_backend;
 extern const struct blob_backend blob_file_backend;
@@ -42,6 +43,10 @@ const struct state_backend *const registry_state[] = {
 	NULL,
 };
 
+const struct subscribe_backend *const registry_subscribe[] = {
+	NULL,
+};
+
 const struct blob_backend *registry_find_blob(const char *type)
 {
 	const struct blob_backend *const *b = registry_blob;
@@ -69,6 +74,14 @@ const struct publish_backend *registry_find_publish(const char *type)
 const struct state_backend *registry_find_state(const char *type)
 {
 	const struct state_backend *const *b = registry_state;
+	while (*b && !str_eq((*b)->type, type))
+		b++;
+	return *b;
+}
+
+const struct subscribe_backend *registry_find_subscribe(const char *type)
+{
+	const struct subscribe_backend *const *b = registry_subscribe;
 	while (*b && !str_eq((*b)->type, type))
 		b++;
 	return *b;

@@ -4,6 +4,7 @@
 #include "core/app_sinks.h"
 #include "core/app_state.h"
 #include "core/app_store.h"
+#include "core/app_subscribers.h"
 #include "core/auth/auth.h"
 #include "core/base/err.h"
 #include "core/base/log.h"
@@ -122,6 +123,8 @@ int app_open(struct app *a, const struct config *c, const struct app_backends *b
 	if (app_state_open(c, backends, &a->state, &a->locks, err) < 0 ||
 		app_sinks_open(c, backends, &a->notify, err) < 0)
 		goto fail;
+	if (app_subscribers_open(c, backends, &a->subscribers, err) < 0)
+		goto fail;
 	open_auth(a);
 	open_tracer(a);
 	/* Counters are worth a warning, not an outage. */
@@ -139,6 +142,7 @@ void app_close(struct app *a)
 	metrics_close();
 	tracer_free(a->tracer, LAST_SPANS_MS);
 	auth_free(a->auth);
+	app_subscribers_close(&a->subscribers);
 	notify_close(&a->notify);
 	lock_close(a->locks);
 	state_close(a->state);
@@ -187,6 +191,7 @@ size_t app_check(const struct config *c, const struct app_backends *backends, st
 		buf_printf(problems, "DEX_DELIVERY_CONFIG_FILE: %s\n", err.text);
 	app_store_check(c, backends, r, problems);
 	app_state_check(c, backends, problems, warnings);
+	app_subscribers_check(c, backends, problems);
 	app_sinks_check(c, backends, problems);
 	routing_free(r);
 	err_clear(&err);

@@ -26,6 +26,8 @@ struct publish_backend;
 struct routing;
 struct state;
 struct state_backend;
+struct subscribe_backend;
+struct subscriber;
 struct tracer;
 struct upload_hooks;
 
@@ -34,6 +36,14 @@ struct app_backends { /* the registry, as the mains see it; arrays end with NULL
 	const struct lock_backend *const *lock;
 	const struct publish_backend *const *publish;
 	const struct state_backend *const *state;
+	const struct subscribe_backend *const *subscribe;
+};
+
+#define APP_SUBSCRIBERS_MAX 4
+
+struct app_subscribers { /* see core/app_subscribers.h */
+	struct subscriber *items[APP_SUBSCRIBERS_MAX];
+	size_t n;
 };
 
 struct app {
@@ -47,11 +57,12 @@ struct app {
 	struct routing *routing;
 	struct blob_store **targets; /* per routing->targets, opened on first use; see app_target */
 	struct notify notify;
-	const struct upload_hooks *hooks; /* what the life cycle calls at its turning points */
-	struct tracer *tracer;            /* NULL: no spans are sent */
-	struct auth *auth;                /* NULL: nobody is asked who he is */
-	struct gather_pool *gather;       /* buffers for bodies */
-	bool keep_info;                   /* DEX_KEEP_INFO: see core/store/sidecar.h */
+	struct app_subscribers subscribers; /* where events come from */
+	const struct upload_hooks *hooks;   /* what the life cycle calls at its turning points */
+	struct tracer *tracer;              /* NULL: no spans are sent */
+	struct auth *auth;                  /* NULL: nobody is asked who he is */
+	struct gather_pool *gather;         /* buffers for bodies */
+	bool keep_info;                     /* DEX_KEEP_INFO: see core/store/sidecar.h */
 	pthread_mutex_t target_mutex;
 };
 

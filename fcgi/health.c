@@ -11,6 +11,7 @@
 #include "core/store/blob.h"
 #include "core/store/publish.h"
 #include "core/store/state.h"
+#include "core/store/subscribe.h"
 #include "fcgi/authorize.h"
 #include "fcgi/routes.h"
 
@@ -32,7 +33,14 @@
 #define NO_ISSUE "None reported"
 #define PROBE_STACK (size_t)(256 * 1024)
 
-enum kind { PROBE_STORAGE, PROBE_STATE, PROBE_TARGET, PROBE_PUBLISHER, PROBE_AUTH };
+enum kind {
+	PROBE_STORAGE,
+	PROBE_STATE,
+	PROBE_TARGET,
+	PROBE_PUBLISHER,
+	PROBE_SUBSCRIBER,
+	PROBE_AUTH
+};
 
 struct probe {
 	struct app *app;
@@ -71,6 +79,8 @@ static int ask(const struct probe *p, struct buf *notes, struct err *err)
 		return target ? blob_probe(target, true, err) : -1;
 	case PROBE_PUBLISHER:
 		return publish_probe(p->app->notify.sinks[p->index].publisher, err);
+	case PROBE_SUBSCRIBER:
+		return subscribe_probe(p->app->subscribers.items[p->index], err);
 	case PROBE_AUTH:
 		return auth_probe(p->app->auth, err);
 	}
@@ -142,6 +152,11 @@ static void make_probes(struct app *app)
 		(void)snprintf(name, sizeof(name), "publisher %s",
 			publish_name(app->notify.sinks[i].publisher));
 		add_probe(app, PROBE_PUBLISHER, i, name);
+	}
+	for (size_t i = 0; i < app->subscribers.n; i++) {
+		(void)snprintf(name, sizeof(name), "subscriber %s",
+			subscribe_name(app->subscribers.items[i]));
+		add_probe(app, PROBE_SUBSCRIBER, i, name);
 	}
 	if (app->auth)
 		add_probe(app, PROBE_AUTH, 0, "OAuth issuer");

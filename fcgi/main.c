@@ -62,6 +62,7 @@ static const struct app_backends backends = {
 	.lock = registry_lock,
 	.publish = registry_publish,
 	.state = registry_state,
+	.subscribe = registry_subscribe,
 };
 
 /* --- the command line --- */

@@ -22,6 +22,7 @@ static const struct app_backends backends = {
 	.lock = registry_lock,
 	.publish = registry_publish,
 	.state = registry_state,
+	.subscribe = registry_subscribe,
 };
 
 static void test_files_where_nothing_else_is_said(void **state)

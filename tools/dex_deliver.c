@@ -11,9 +11,11 @@
 #include "core/base/str.h"
 #include "core/dex/routing.h"
 #include "core/dex/sweep.h"
+#include "core/store/publish.h"
 #include "core/store/state.h"
 #include "core/tus/upload.h"
 #include "tools/list.h"
+#include "tools/listener.h"
 #include "tools/migrate.h"
 #include "tools/options.h"
 #include "tools/pool.h"
@@ -29,6 +31,7 @@
 
 #define PROBLEMS_MAX ((size_t)1 << 18)
 #define LOOK_MS 5000
+#define LOOK_BUS_MS 1000
 #define SWEEP_MS 60000
 
 enum status {
@@ -132,6 +135,16 @@ static enum status run_once(const struct call *c)
 	return result.failed > 0 ? STATUS_FAILED : STATUS_OK;
 }
 
+/* What is written at once only has to be looked after; a bus gets its messages from here. */
+static int64_t look_pause(const struct app *a)
+{
+	for (size_t i = 0; i < a->notify.n; i++) {
+		if (!publish_is_local(a->notify.sinks[i].publisher))
+			return LOOK_BUS_MS;
+	}
+	return LOOK_MS;
+}
+
 static void look_after(const struct call *c, bool sweep)
 {
 	struct err err = {0};
@@ -149,17 +162,27 @@ static enum status watch(const struct call *c)
 {
 	struct err err = {0};
 	struct pool_result result;
-	const struct pool_options po = {
+	struct pool_options po = {
 		.app = c->app,
 		.filter = c->filter,
 		.progress = c->progress,
 		.jobs = c->jobs,
 		.watch = true,
 	};
+	/* Who asks for certain deliveries is not there for all that the buses ask for. */
+	if (c->app->subscribers.n > 0 && !c->filter) {
+		po.listener = listener_start(c->app, c->jobs, &err);
+		if (!po.listener)
+			return complain(STATUS_OUTAGE, &err);
+	}
 	struct pool *pool = pool_start(&po, &err);
-	if (!pool)
+	if (!pool) {
+		stop_ask();
+		listener_join(po.listener);
 		return complain(STATUS_OUTAGE, &err);
-	LOG(LOG_LEVEL_INFO, "watching for deliveries", log_int("jobs", (int64_t)c->jobs));
+	}
+	LOG(LOG_LEVEL_INFO, "watching for deliveries", log_int("jobs", (int64_t)c->jobs),
+		log_int("subscribers", (int64_t)c->app->subscribers.n));
 	int64_t next_sweep = clock_mono_ms();
 	while (!stop_asked(NULL)) {
 		int64_t now = clock_mono_ms();
@@ -167,9 +190,10 @@ static enum status watch(const struct call *c)
 		if (sweep)
 			next_sweep = now + SWEEP_MS;
 		look_after(c, sweep);
-		stop_sleep(LOOK_MS);
+		stop_sleep(look_pause(c->app));
 	}
 	pool_join(pool, &result);
+	listener_join(po.listener);
 	LOG(LOG_LEVEL_INFO, "stopped", log_int("delivered", (int64_t)result.delivered),
 		log_int("failed", (int64_t)result.failed));
 	return STATUS_OK;
@@ -281,6 +305,7 @@ int main(int argc, char **argv)
 		.lock = registry_lock,
 		.publish = registry_publish,
 		.state = registry_state,
+		.subscribe = registry_subscribe,
 	};
 	struct options o;
 	struct app app;

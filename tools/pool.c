@@ -7,6 +7,7 @@
 #include "core/base/random.h"
 #include "core/dex/delivery.h"
 #include "core/store/state.h"
+#include "tools/listener.h"
 #include "tools/progress.h"
 #include "tools/stop.h"
 
@@ -83,6 +84,15 @@ static void name_worker(char *out, size_t size, size_t number)
 	snprintf(out, size, "%s/%ld/%zu/%.8s", host, (long)getpid(), number, id);
 }
 
+static enum delivery_outcome run_one(const struct worker *w, const char *owner,
+	const struct delivery_progress *progress, struct err *err)
+{
+	const struct pool_options *o = w->pool->o;
+	if (o->listener)
+		return listener_run_one(o->listener, owner, progress, err);
+	return delivery_run_one(o->app, o->filter, owner, progress, err);
+}
+
 static void *work(void *arg)
 {
 	struct worker *w = arg;
@@ -92,12 +102,12 @@ static void *work(void *arg)
 	name_worker(owner, sizeof(owner), w->number);
 	while (begin(p)) {
 		struct err err = {0};
-		enum delivery_outcome o =
-			delivery_run_one(p->o->app, p->o->filter, owner, &progress, &err);
+		enum delivery_outcome o = run_one(w, owner, &progress, &err);
 		count(p, o, &err);
 		if (o == DELIVERY_NOTHING_DUE && !p->o->watch)
 			break;
-		if (o == DELIVERY_NOTHING_DUE)
+		/* A listener has waited already. */
+		if (o == DELIVERY_NOTHING_DUE && !p->o->listener)
 			wait_for_work(p->o);
 		else if (o == DELIVERY_ERROR && p->o->watch)
 			outage(&err);

@@ -11,6 +11,7 @@
 
 struct app;
 struct delivery_filter;
+struct listener;
 struct pool;
 struct progress;
 
@@ -21,6 +22,7 @@ struct pool_options {
 	size_t jobs;
 	size_t limit; /* 0: none */
 	bool watch;
+	struct listener *listener; /* buses say what to deliver; NULL: the state does */
 };
 
 struct pool_result {

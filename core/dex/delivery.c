@@ -365,13 +365,15 @@ static void end_span(struct run *r, struct trace_span *span, enum delivery_outco
 		failure);
 }
 
-enum delivery_outcome delivery_run_one(struct app *a, const struct delivery_filter *f,
-	const char *owner, const struct delivery_progress *progress, struct err *err)
+static enum delivery_outcome run_one(struct app *a, const struct delivery_filter *f,
+	int64_t overdue_ms, const char *owner, const struct delivery_progress *progress,
+	struct err *err)
 {
 	struct run r = {.app = a, .owner = owner, .progress = progress, .start = clock_now()};
 	struct trace_span span;
-	switch (state_delivery_lease(
-		a->state, f, owner, r.start, a->config->delivery_lease_ms, &r.d, err)) {
+	/* What was due then; the lease ends as it would otherwise. */
+	switch (state_delivery_lease(a->state, f, owner, r.start - overdue_ms * CLOCK_US_PER_MS,
+		a->config->delivery_lease_ms + overdue_ms, &r.d, err)) {
 	case STATE_OK:
 		break;
 	case STATE_ERROR:
@@ -402,6 +404,18 @@ enum delivery_outcome delivery_run_one(struct app *a, const struct delivery_filt
 	upload_free(&r.u);
 	delivery_free(&r.d);
 	return outcome;
+}
+
+enum delivery_outcome delivery_run_one(struct app *a, const struct delivery_filter *f,
+	const char *owner, const struct delivery_progress *progress, struct err *err)
+{
+	return run_one(a, f, 0, owner, progress, err);
+}
+
+enum delivery_outcome delivery_run_overdue(struct app *a, int64_t overdue_ms, const char *owner,
+	const struct delivery_progress *progress, struct err *err)
+{
+	return run_one(a, NULL, overdue_ms, owner, progress, err);
 }
 
 size_t delivery_targets(struct app *a, const struct upload *u, const json_t *manifest,

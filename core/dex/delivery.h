@@ -42,6 +42,11 @@ struct delivery_progress { /* what a progress display needs; all callbacks may b
 enum delivery_outcome delivery_run_one(struct app *a, const struct delivery_filter *f,
 	const char *owner, const struct delivery_progress *progress, struct err *err);
 
+/* As delivery_run_one, of those that have been due for ${overdue_ms}, or leased so long too long.
+ */
+enum delivery_outcome delivery_run_overdue(struct app *a, int64_t overdue_ms, const char *owner,
+	const struct delivery_progress *progress, struct err *err);
+
 /*
  * What is to be done when an upload completes: names of its targets into ${targets} (borrowed from
  * the routing table, at most ${max}); returns their number. A stream with no group: 0, logged.

@@ -137,6 +137,8 @@ static int attempt(
 {
 	if (clock_mono_ms() >= t->deadline_ms)
 		return err_set(err, ERR_UNAVAILABLE, __func__, "no time is left for a request");
+	if (r->stop && r->stop(r->stop_arg))
+		return err_set(err, ERR_INTERRUPTED, __func__, "a request was asked to end");
 	if (r->sign && r->sign(r->sign_arg, r, clock_now(), err) != 0)
 		return -1;
 	void *handle = take_handle(h);

@@ -68,6 +68,12 @@ struct net_request {
 	 * doubled, 5 s at most; a Retry-After counts), while they end before ${deadline_ms}.
 	 */
 	bool idempotent;
+	/*
+	 * Asked about once a second, and before each try: true ends the request. NULL: nobody
+	 * wishes to.
+	 */
+	bool (*stop)(void *arg);
+	void *stop_arg;
 	int64_t deadline_ms; /* clock_mono_ms() at which it ends, tries and pauses; 0: in 60 s */
 };
 struct net_response {
@@ -86,8 +92,8 @@ void net_response_free(struct net_response *a); /* fields and body are wiped fir
 /*
  * Send ${r} and wait for the answer. 0: there is one, of whatever status, in ${a} (initialised by
  * the caller). -1: none came: ERR_UNAVAILABLE (network, deadline), ERR_INVALID (the URL, a
- * certificate that is not trusted), ERR_INTERRUPTED (the sink ended it). The text names host and
- * cause, never a query string or a header.
+ * certificate that is not trusted), ERR_INTERRUPTED (the sink or ${stop} ended it). The text names
+ * host and cause, never a query string or a header.
  */
 int net_http_send(
 	struct net_http *h, struct net_request *r, struct net_response *a, struct err *err);

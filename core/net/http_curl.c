@@ -116,6 +116,7 @@ struct work {
 	bool sink_failed;
 	bool under_way; /* connected: silence counts */
 	bool stalled;
+	bool stopped;
 	bool lost; /* the connection, after the request was sent */
 	curl_off_t moved;
 	int64_t moved_at;
@@ -226,7 +227,9 @@ static int on_progress(
 		w->moved_at = now;
 	}
 	w->stalled = w->under_way && now - w->moved_at >= w->t->options->stall_ms;
-	return w->stalled ? 1 : 0;
+	const struct net_request *r = w->t->request;
+	w->stopped = r->stop && r->stop(r->stop_arg);
+	return w->stalled || w->stopped ? 1 : 0;
 }
 
 #define SET(w, option, value)                                                    \
@@ -411,6 +414,10 @@ static int failure(struct work *w, CURLcode rc, struct err *err)
 	if (w->sink_failed) {
 		code = ERR_INTERRUPTED;
 		cause = "the receiver of the answer ended it";
+		passing = false;
+	} else if (w->stopped) {
+		code = ERR_INTERRUPTED;
+		cause = "it was asked to end";
 		passing = false;
 	} else if (w->head_too_large) {
 		cause = "the answer has too many header fields";

@@ -54,6 +54,7 @@ static void open_all(struct dex_world *w)
 		.lock = registry_lock,
 		.publish = registry_publish,
 		.state = registry_state,
+		.subscribe = registry_subscribe,
 	};
 	struct buf problems;
 	buf_init(&problems, 65536);
