@@ -6,6 +6,8 @@
 #include "core/app_store.h"
 #include "core/app_subscribers.h"
 #include "core/auth/auth.h"
+#include "core/auth/oidc_client.h"
+#include "core/auth/session.h"
 #include "core/base/err.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
@@ -14,6 +16,7 @@
 #include "core/dex/manifest_config.h"
 #include "core/dex/routing.h"
 #include "core/metrics.h"
+#include "core/net/loopback.h"
 #include "core/store/blob.h"
 #include "core/store/lock.h"
 #include "core/store/sidecar.h"
@@ -26,6 +29,7 @@
 
 #define CONFIG_LOOK_MS 2000
 #define LAST_SPANS_MS 1000
+#define SCOPES_MAX ((size_t)8192)
 
 int app_upload_key(const struct app *a, const char *id, struct buf *out, struct err *err)
 {
@@ -83,6 +87,51 @@ static void open_auth(struct app *a)
 		a->state);
 }
 
+/* The words of ${list} that ${out} does not have yet. */
+static void add_scopes(struct buf *out, const char *list)
+{
+	while (*list) {
+		size_t len = strcspn(list, " ");
+		bool known = false;
+		for (const char *p = buf_str(out); *p && !known; p += strspn(p, " ")) {
+			size_t n = strcspn(p, " ");
+			known = n == len && memcmp(p, list, len) == 0;
+			p += n;
+		}
+		if (!known)
+			(void)buf_printf(out, "%s%.*s", out->len > 0 ? " " : "", (int)len, list);
+		list += len + (list[len] == ' ');
+	}
+}
+
+static void open_login(struct app *a)
+{
+	const struct config *c = a->config;
+	struct buf scopes;
+
+	if (!c->auth_enabled || !*c->login_client_id)
+		return;
+	buf_init(&scopes, SCOPES_MAX);
+	if (!*c->login_scopes) {
+		add_scopes(&scopes, "profile");
+		add_scopes(&scopes, c->auth_required_scopes);
+		add_scopes(&scopes, c->auth_read_scopes);
+	}
+	a->login = oidc_client_new(
+		&(struct oidc_client_options){
+			.issuer = c->auth_issuer,
+			.client_id = c->login_client_id,
+			.client_secret = c->login_client_secret,
+			.scopes = *c->login_scopes ? c->login_scopes : buf_str(&scopes),
+			.resource = c->login_resource,
+			.ca_file = config_in_force(c, "DEX_CA_FILE"),
+			.proxy = config_in_force(c, "DEX_HTTP_PROXY"),
+		},
+		a->state);
+	a->sessions = sessions_new(c->session_key, a->login, a->state);
+	buf_free(&scopes);
+}
+
 static void open_tracer(struct app *a)
 {
 	const struct config *c = a->config;
@@ -126,6 +175,7 @@ int app_open(struct app *a, const struct config *c, const struct app_backends *b
 	if (app_subscribers_open(c, backends, &a->subscribers, err) < 0)
 		goto fail;
 	open_auth(a);
+	open_login(a);
 	open_tracer(a);
 	/* Counters are worth a warning, not an outage. */
 	if (metrics_open(c->metrics_file, responder, &metrics) < 0)
@@ -141,6 +191,8 @@ void app_close(struct app *a)
 {
 	metrics_close();
 	tracer_free(a->tracer, LAST_SPANS_MS);
+	sessions_free(a->sessions);
+	oidc_client_free(a->login);
 	auth_free(a->auth);
 	app_subscribers_close(&a->subscribers);
 	notify_close(&a->notify);
@@ -179,6 +231,16 @@ static size_t count_lines(const struct buf *b)
 	return n;
 }
 
+/* A browser keeps a cookie for HTTPS only where it comes from there, or from its own machine. */
+static void warn_of_login(const struct config *c, struct buf *warnings)
+{
+	if (c->auth_enabled && *c->login_client_id && c->session_secure &&
+		str_eq(c->server_protocol, "http") && !loopback_is(c->server_hostname))
+		(void)buf_add_str(warnings, "OAUTH_SESSION_SECURE: where the upload page is "
+					    "reached over http, browsers keep no "
+					    "session; let the web server speak TLS\n");
+}
+
 size_t app_check(const struct config *c, const struct app_backends *backends, struct buf *problems,
 	struct buf *warnings)
 {
@@ -200,5 +262,7 @@ size_t app_check(const struct config *c, const struct app_backends *backends, st
 		buf_printf(problems, "%s\n", err.text);
 	manifest_configs_free(a.manifests);
 	blob_close(a.config_store);
+	if (warnings)
+		warn_of_login(c, warnings);
 	return count_lines(problems);
 }

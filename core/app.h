@@ -22,8 +22,10 @@ struct gather_pool;
 struct lock_backend;
 struct lock_service;
 struct manifest_configs;
+struct oidc_client;
 struct publish_backend;
 struct routing;
+struct sessions;
 struct state;
 struct state_backend;
 struct subscribe_backend;
@@ -61,6 +63,8 @@ struct app {
 	const struct upload_hooks *hooks;   /* what the life cycle calls at its turning points */
 	struct tracer *tracer;              /* NULL: no spans are sent */
 	struct auth *auth;                  /* NULL: nobody is asked who he is */
+	struct oidc_client *login;          /* NULL: people cannot log in at the upload page */
+	struct sessions *sessions;          /* the same */
 	struct gather_pool *gather;         /* buffers for bodies */
 	bool keep_info;                     /* DEX_KEEP_INFO: see core/store/sidecar.h */
 	pthread_mutex_t target_mutex;

@@ -13,6 +13,7 @@
 
 #define DOTENV_MAX (64 * 1024)
 #define SHOWN_MAX 200 /* bytes of a bad value in a problem */
+#define SESSION_KEY_MIN 32
 
 struct config_var {
 	char *name;
@@ -363,6 +364,31 @@ static void check_auth(struct loader *l)
 	}
 }
 
+static void check_login(struct loader *l)
+{
+	const struct config *c = l->c;
+
+	if (is_set(c->login_client_secret) && c->login_client_id && !*c->login_client_id) {
+		(void)buf_add_str(begin_problem(l, line_of(c, "OAUTH_CLIENT_SECRET")),
+			"OAUTH_CLIENT_SECRET: expected OAUTH_CLIENT_ID beside it, got it alone");
+		end_problem(l);
+	}
+	if (!c->auth_enabled || !is_set(c->login_client_id))
+		return;
+	if (c->auth_issuer && !*c->auth_issuer) {
+		(void)buf_add_str(begin_problem(l, line_of(c, "OAUTH_CLIENT_ID")),
+			"OAUTH_CLIENT_ID: expected OAUTH_ISSUER_URL beside it, got it alone");
+		end_problem(l);
+	}
+	if (c->session_key && strlen(c->session_key) < SESSION_KEY_MIN) {
+		(void)buf_printf(begin_problem(l, line_of(c, "OAUTH_SESSION_KEY")),
+			"OAUTH_SESSION_KEY: expected a secret of at least %d characters with "
+			"OAUTH_CLIENT_ID, got %zu",
+			SESSION_KEY_MIN, strlen(c->session_key));
+		end_problem(l);
+	}
+}
+
 /* What a single row cannot say. Fields whose own row was at fault are NULL. */
 static void check_together(struct loader *l)
 {
@@ -384,6 +410,7 @@ static void check_together(struct loader *l)
 		end_problem(l);
 	}
 	check_auth(l);
+	check_login(l);
 }
 
 int config_load(const char *dotenv, struct config **out, struct buf *problems)

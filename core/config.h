@@ -80,6 +80,15 @@ struct config {
 	const char *auth_client_id;         /* OAUTH_INTROSPECTION_CLIENT_ID */
 	const char *auth_client_secret;     /* OAUTH_INTROSPECTION_CLIENT_SECRET */
 
+	/* login of the upload page; "" for what is not given */
+	const char *login_client_id;     /* OAUTH_CLIENT_ID */
+	const char *login_client_secret; /* OAUTH_CLIENT_SECRET */
+	const char *login_scopes;        /* OAUTH_LOGIN_SCOPES */
+	const char *login_resource;      /* OAUTH_LOGIN_RESOURCE */
+	const char *session_key;         /* OAUTH_SESSION_KEY */
+	bool session_secure;             /* OAUTH_SESSION_SECURE */
+	const char *session_domain;      /* OAUTH_SESSION_DOMAIN */
+
 	/* traces */
 	const char *otlp_endpoint; /* OTEL_EXPORTER_OTLP_ENDPOINT; "": no spans are sent */
 	const char *otlp_headers;  /* OTEL_EXPORTER_OTLP_HEADERS */

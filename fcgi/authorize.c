@@ -3,15 +3,43 @@
 
 #include "core/app.h"
 #include "core/base/err.h"
+#include "fcgi/session_cookie.h"
+
+/*
+ * As auth_check of a request: by its Authorization, where it has none by the session of the
+ * browser.
+ */
+static enum auth_result check(struct http_request *r, enum auth_need need)
+{
+	const char *header = http_header(r, "Authorization");
+	struct session session;
+	struct buf bearer;
+
+	if (header || !r->app->sessions || !session_cookie_counts(r))
+		return auth_check(r->app->auth, header, need, &r->identity, r->err);
+	switch (session_cookie_find(r, &session, r->err)) {
+	case STATE_OK:
+		break;
+	case STATE_ERROR:
+		return AUTH_UNAVAILABLE;
+	default:
+		return auth_check(r->app->auth, NULL, need, &r->identity, r->err);
+	}
+	buf_init(&bearer, AUTH_TOKEN_MAX + 16);
+	(void)buf_reserve(&bearer, AUTH_TOKEN_MAX + 16);
+	(void)buf_printf(&bearer, "Bearer %s", session.tokens.access_token);
+	enum auth_result result =
+		auth_check(r->app->auth, buf_str(&bearer), need, &r->identity, r->err);
+	buf_free_secret(&bearer);
+	session_free(&session);
+	return result;
+}
 
 bool authorize_request(struct http_request *r, enum auth_need need)
 {
-	const char *header;
-
 	if (!r->app->auth)
 		return true;
-	header = http_header(r, "Authorization");
-	switch (auth_check(r->app->auth, header, need, &r->identity, r->err)) {
+	switch (check(r, need)) {
 	case AUTH_OK:
 		return true;
 	case AUTH_MISSING:

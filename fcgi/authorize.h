@@ -7,7 +7,8 @@
 #include <stdbool.h>
 
 /*
- * Bearer tokens over HTTP (RFC 6750 section 3). Where authorization is off everything here says
+ * Bearer tokens over HTTP (RFC 6750 section 3); a request of the upload page without one may have
+ * that of its browser's session. Where authorization is off everything here says
  * yes. A request is judged before anything else of it is looked at, its version and its body least
  * of all: who may not be here learns nothing from a 412, and makes us do nothing.
  *

@@ -3,9 +3,8 @@
 
 #include "core/app.h"
 #include "core/base/str.h"
-
-#include <string.h>
-#include <strings.h>
+#include "fcgi/origin.h"
+#include "fcgi/session_cookie.h"
 
 #define ALLOWED_HEADERS                                                                        \
 	"Authorization, Content-Type, Origin, Tus-Resumable, Upload-Checksum, Upload-Concat, " \
@@ -18,38 +17,30 @@
 	"Tus-Version, Upload-Concat, Upload-Defer-Length, Upload-Expires, Upload-Length, " \
 	"Upload-Limit, Upload-Metadata, Upload-Offset, WWW-Authenticate, X-Request-ID"
 
-/* Scheme and host of an origin are compared without regard to case (RFC 6454). */
-static bool is_listed(const char *origin, const char *list)
-{
-	size_t n = strlen(origin);
-
-	while (*list) {
-		list += strspn(list, ", ");
-		size_t len = strcspn(list, ", ");
-		if (len == n && len > 0 && strncasecmp(list, origin, len) == 0)
-			return true;
-		list += len;
-	}
-	return false;
-}
-
 static bool allows(struct http_request *r)
 {
 	const char *origins = r->app->config->cors_origins;
 	const char *origin = http_header(r, "Origin");
 
-	return str_eq(origins, "*") || (origin && is_listed(origin, origins));
+	return str_eq(origins, "*") || session_cookie_page(r) ||
+	       (origin && origin_is_listed(origin, origins));
 }
 
 void cors_answer(struct http_request *r)
 {
-	if (str_eq(r->app->config->cors_origins, "*")) {
+	bool any = str_eq(r->app->config->cors_origins, "*");
+
+	/* Also where the origin is refused: a cache must keep the answers apart. */
+	if (!any || r->app->sessions)
+		http_add_header(r, "Vary", "Origin");
+	if (!allows(r))
+		return;
+	if (session_cookie_page(r)) {
+		http_add_header(r, "Access-Control-Allow-Origin", "%s", http_header(r, "Origin"));
+		http_add_header(r, "Access-Control-Allow-Credentials", "true");
+	} else if (any) {
 		http_add_header(r, "Access-Control-Allow-Origin", "*");
 	} else {
-		/* Also where the origin is refused: a cache must keep the answers apart. */
-		http_add_header(r, "Vary", "Origin");
-		if (!allows(r))
-			return;
 		http_add_header(r, "Access-Control-Allow-Origin", "%s", http_header(r, "Origin"));
 	}
 	if (http_header(r, "Origin"))

@@ -6,7 +6,8 @@
 
 /*
  * Cross-origin access for browsers (https://fetch.spec.whatwg.org), by DEX_CORS_ORIGINS: "*", or a
- * list of origins. Credentials are never allowed; a token in Authorization is none in this sense.
+ * list of origins. Credentials (the session's cookie) are allowed to the upload page alone, and
+ * only where people can log in; a token in Authorization is none in this sense.
  */
 
 /* The headers of an answer to a page of r's Origin. */

@@ -18,6 +18,7 @@ enum route_flags {
 				 bodies */
 	ROUTE_READS = 1 << 4, /* OAUTH_READ_SCOPES do */
 	ROUTE_DELIVERS = 1 << 5, /* OAUTH_ROUTE_SCOPES do */
+	ROUTE_LOGIN = 1 << 6,    /* a page that is there only where people can log in */
 	ROUTE_QUIET = 1 << 3,    /* asked for by machines all day long: logged at debug level */
 };
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fcgi/ui/csrf.h"
 
+#include "fcgi/origin.h"
+
 #include "core/app.h"
 #include "core/base/err.h"
 #include "core/base/str.h"
@@ -113,7 +115,7 @@ static void origins(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		if (csrf_origin_ok(rows[i].origin, rows[i].own, rows[i].trusted) != rows[i].ok)
+		if (origin_is_ours(rows[i].origin, rows[i].own, rows[i].trusted) != rows[i].ok)
 			fail_msg("row %zu", i);
 	}
 }

@@ -21,13 +21,6 @@
 void csrf_token(const char *key, const char *random, char out[CSRF_TOKEN_SIZE]);
 /* Value of the cookie ${name} in a Cookie header where it is one of ours; false: there is none. */
 bool csrf_cookie(const char *header, const char *name, char out[CSRF_RANDOM_SIZE]);
-/*
- * Whether ${origin}, as a browser tells it, is ${own} ("http://host:81") or in the comma-separated
- * list ${trusted} (may be NULL; "*": any). Of our own only host and port count: a proxy may speak
- * TLS for us.
- */
-bool csrf_origin_ok(const char *origin, const char *own, const char *trusted);
-
 /* The token for a form of this answer; sets the cookie where the browser has none. */
 void csrf_issue(struct http_request *r, char out[CSRF_TOKEN_SIZE]);
 /* Whether a form with ${token} (may be NULL) came from a page of ours. */

@@ -86,3 +86,28 @@ fail:
 	json_decref(form);
 	return NULL;
 }
+
+static bool is_form(struct http_request *r)
+{
+	const char *type = http_param(r, "CONTENT_TYPE");
+	size_t n = strlen(FORM_TYPE);
+
+	return type && strncmp(type, FORM_TYPE, n) == 0 && (type[n] == '\0' || type[n] == ';');
+}
+
+json_t *form_read(struct http_request *r, int *status)
+{
+	struct buf text;
+	json_t *form = NULL;
+
+	*status = 400;
+	buf_init(&text, FORM_MAX);
+	if (!is_form(r))
+		*status = 415;
+	else if (http_read_all(r, &text, FORM_MAX, r->err) == 0)
+		form = form_parse(buf_str(&text), text.len, r->err);
+	else if (r->err->code == ERR_TOO_LARGE)
+		*status = 413;
+	buf_free(&text);
+	return form;
+}

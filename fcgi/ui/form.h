@@ -3,6 +3,7 @@
 #define DEX_FCGI_UI_FORM_H
 
 #include "core/base/json.h"
+#include "fcgi/http.h"
 
 #include <stddef.h>
 
@@ -23,5 +24,7 @@ struct err;
  * malformed escape, what is not UTF-8, a NUL, an empty or repeated name, a pair without '='.
  */
 json_t *form_parse(const char *text, size_t len, struct err *err);
+/* The form that is the body of ${r}, as form_parse; NULL: none, and ${status} says in what way. */
+json_t *form_read(struct http_request *r, int *status);
 
 #endif

@@ -4,7 +4,11 @@
 #include "core/app.h"
 #include "core/base/err.h"
 #include "core/base/str.h"
+#include "core/net/uri.h"
 #include "core/version.h"
+#include "fcgi/routes.h"
+#include "fcgi/session_cookie.h"
+#include "fcgi/ui/csrf.h"
 #include "fcgi/ui/template.h"
 #include "fcgi/ui/texts.h"
 
@@ -99,6 +103,7 @@ static json_t *script_settings(struct http_request *r, const char *api)
 	json_object_set_new(settings, "base", json_string(r->prefix));
 	json_object_set_new(settings, "max", json_integer((json_int_t)c->max_size));
 	json_object_set_new(settings, "auth", json_boolean(r->app->auth != NULL));
+	json_object_set_new(settings, "login", json_boolean(r->app->login != NULL));
 	json_object_set_new(settings, "texts", texts_of_scripts());
 	buf_free(&url);
 	return settings;
@@ -118,6 +123,46 @@ static void add_chunk(const struct config *c, json_t *values)
 	json_object_set_new(values, "append", json_string(text));
 }
 
+/* Where a person logs in, and comes back to this page. */
+static void add_login_url(struct http_request *r, json_t *values)
+{
+	const char *query = http_param(r, "QUERY_STRING");
+	struct buf here, url;
+
+	buf_init(&here, URL_MAX);
+	buf_init(&url, 4 * URL_MAX);
+	if (r->method == HTTP_GET && !(r->flags & ROUTE_LOGIN))
+		(void)buf_printf(&here, "%s%s%s", r->path, query ? "?" : "", query ? query : "");
+	(void)buf_printf(&url, "%s/login?to=", r->prefix);
+	(void)uri_encode(&url, here.len > 0 ? buf_str(&here) : "/");
+	json_object_set_new(values, "login_url", json_string(buf_str(&url)));
+	buf_free(&here);
+	buf_free(&url);
+}
+
+/* Who is logged in, and how to change that. */
+static void add_login(struct http_request *r, json_t *values, json_t *settings)
+{
+	struct session session;
+	struct err err = {0};
+
+	if (!r->app->login)
+		return;
+	json_object_set_new(values, "login", json_true());
+	add_login_url(r, values);
+	if (session_cookie_find(r, &session, &err) == STATE_OK) {
+		json_object_set_new(values, "user", json_string(session.tokens.name));
+		json_object_set_new(settings, "user", json_true());
+		/* A page that has a form has its token already. */
+		if (!json_object_get(values, "csrf_token")) {
+			char token[CSRF_TOKEN_SIZE];
+			csrf_issue(r, token);
+			json_object_set_new(values, "csrf_token", json_string(token));
+		}
+	}
+	session_free(&session);
+}
+
 static void add_frame_values(
 	struct http_request *r, const char *name, const char *title, json_t *values)
 {
@@ -129,6 +174,7 @@ static void add_frame_values(
 	page_api_url(r, &api);
 	add_headers(r, buf_str(&api));
 	settings = script_settings(r, buf_str(&api));
+	add_login(r, values, settings);
 	(void)json_write(&text, settings);
 	json_object_set_new(values, "settings", json_string(buf_str(&text)));
 	json_object_set(values, "files", json_object_get(settings, "files"));

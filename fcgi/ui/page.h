@@ -22,7 +22,8 @@ extern const size_t page_sources_len;
 /*
  * Answer with page ${name} under the title ${title} (a text's name), filled from ${values}, whose
  * reference is taken. Beside its own values a page has `base` (where the program is mounted), `api`
- * and `files` (URLs of the API and its tus end point).
+ * and `files` (URLs of the API and its tus end point); where people can log in, `login_url`, and
+ * `user` and `csrf_token` where somebody has.
  */
 void page_send(
 	struct http_request *r, int status, const char *name, const char *title, json_t *values);

@@ -98,6 +98,34 @@
 			"token where its script can run; JavaScript seems to be off.")             \
 	T(token_label, "Access token")                                                             \
 	T(token_use, "Use this token")                                                             \
+	T(token_instead, "Use an access token instead")                                            \
+	T(logged_in_as, "Logged in as")                                                            \
+	T(log_in, "Log in")                                                                        \
+	T(log_out, "Log out")                                                                      \
+	T(login_h2, "Please log in")                                                               \
+	T(login_text, "The service wants to know who you are. Log in in a new tab: this page "     \
+		      "waits, loses nothing, and goes on by itself.")                              \
+	T(login_first, "The service wants to know who you are. Log in with the link at the top "   \
+		       "of this page, then fill in the form again.")                               \
+	T(login_new_tab, "Log in in a new tab")                                                    \
+	T(login_failed, "You are not logged in")                                                   \
+	T(login_cancelled, "The login was cancelled.")                                             \
+	T(login_lost, "This login was not begun in this browser, was used already, or took "       \
+		      "longer than ten minutes. Cookies have to be allowed for this page.")        \
+	T(login_refused, "The login service did not let you in.")                                  \
+	T(login_no_right, "The login service knows you, but you have no right to upload files "    \
+			  "here. Ask those who run the service for it.")                           \
+	T(login_not_accepted, "The login service knows you, but what it says of you is not "       \
+			      "accepted here. Tell those who run the service.")                    \
+	T(login_later, "The login does not work at the moment. Please try again in a minute.")     \
+	T(login_why, "It said:")                                                                   \
+	T(login_again, "Try again")                                                                \
+	T(logged_in_title, "You are logged in")                                                    \
+	T(logged_in_text, "You can close this tab. The page that asked you to log in goes on.")    \
+	T(logged_out_title, "You are logged out")                                                  \
+	T(logged_out_text, "This browser can no longer send or see your files. The login "         \
+			   "service may still know you.")                                          \
+	T(end_session, "Log out of the login service, too")                                        \
 	T(upload_status, "Upload Status")                                                          \
 	T(delivery_status, "Delivery Status")                                                      \
 	T(delivery_before, "The file is delivered as soon as all of it has arrived.")              \
@@ -164,6 +192,7 @@
 	T(unreadable, "The file can't be read any more. It may have been changed, moved or "       \
 		      "deleted. Choose it again to go on.")                                        \
 	T(needs_token, "Waiting for an access token")                                              \
+	T(needs_login, "Waiting for you to log in")                                                \
 	T(token_bad, "This token was not accepted.")                                               \
 	T(figures, "{percent} % · {sent} of {size}")                                               \
 	T(figures_rate, "{percent} % · {sent} of {size} · {rate}/s · {left}")                      \

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fcgi/ui/ui.h"
 
+#include "core/app.h"
 #include "core/base/str.h"
 #include "fcgi/authorize.h"
 #include "fcgi/routes.h"
@@ -18,6 +19,7 @@ struct page_route {
 };
 
 #define READING (HTTP_GET | HTTP_HEAD)
+#define ALLOW_GET "GET, OPTIONS"
 #define ALLOW_READING "GET, HEAD, OPTIONS"
 
 static const struct page_route page_routes[] = {
@@ -27,6 +29,11 @@ static const struct page_route page_routes[] = {
 	/* It shows nothing of an upload to those without a token; the script asks /info with one.
 	 */
 	{"/status/", true, READING, ALLOW_READING, 0, status_page_get},
+	/* Only where people can log in. */
+	{"/login", false, HTTP_GET, ALLOW_GET, ROUTE_LOGIN, login_get},
+	{"/oauth_callback", false, HTTP_GET, ALLOW_GET, ROUTE_LOGIN, oauth_callback_get},
+	{"/logged_in", false, READING, ALLOW_READING, ROUTE_LOGIN, logged_in_get},
+	{"/logout", false, HTTP_POST, "POST, OPTIONS", ROUTE_LOGIN, logout_post},
 };
 
 static bool matches(const struct page_route *route, const char *path)
@@ -34,11 +41,12 @@ static bool matches(const struct page_route *route, const char *path)
 	return route->id ? str_starts(path, route->path) : str_eq(path, route->path);
 }
 
-static const struct page_route *find(const char *path)
+static const struct page_route *find(const struct app *app, const char *path)
 {
 	for (size_t i = 0; i < sizeof(page_routes) / sizeof(page_routes[0]); i++) {
-		if (matches(&page_routes[i], path))
-			return &page_routes[i];
+		const struct page_route *route = &page_routes[i];
+		if (matches(route, path) && (app->login || !(route->flags & ROUTE_LOGIN)))
+			return route;
 	}
 	return NULL;
 }
@@ -55,7 +63,9 @@ static void ask_for_token(struct http_request *r)
 
 	if (accept && str_starts(accept, "application/json"))
 		return;
-	if (r->status < 500)
+	if (r->status < 500 && r->app->login)
+		page_message(r, r->status, "login_h2", "login_first");
+	else if (r->status < 500)
 		page_message(r, r->status, "token_h2", "token_script");
 	else
 		page_message(r, r->status, "failed_title", "failed_text");
@@ -63,7 +73,7 @@ static void ask_for_token(struct http_request *r)
 
 void ui_dispatch(struct http_request *r)
 {
-	const struct page_route *route = find(r->path);
+	const struct page_route *route = find(r->app, r->path);
 
 	if (!route) {
 		page_message(r, 404, "not_found_title", "not_found_text");

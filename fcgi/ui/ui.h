@@ -17,10 +17,14 @@ bool ui_is_asked(struct http_request *r);
 /* Find the page of r->path, check the method, call its handler. */
 void ui_dispatch(struct http_request *r);
 
-/* Handlers, one per file of the same name. */
+/* Handlers, one per file of the same name; the last four are in login.c. */
 void landing_get(struct http_request *r);
 void manifest_page_get(struct http_request *r);
 void upload_form_post(struct http_request *r);
 void status_page_get(struct http_request *r);
+void login_get(struct http_request *r);
+void oauth_callback_get(struct http_request *r);
+void logged_in_get(struct http_request *r);
+void logout_post(struct http_request *r);
 
 #endif

@@ -25,14 +25,6 @@ static bool wants_json(struct http_request *r)
 	return accept && str_starts(accept, "application/json");
 }
 
-static bool is_form(struct http_request *r)
-{
-	const char *type = http_param(r, "CONTENT_TYPE");
-	size_t n = strlen(FORM_TYPE);
-
-	return type && strncmp(type, FORM_TYPE, n) == 0 && (type[n] == '\0' || type[n] == ';');
-}
-
 static void fail_json(struct http_request *r, int status, const char *code, json_t *errors)
 {
 	json_t *body = json_pack("{s:s}", "error", code);
@@ -47,18 +39,9 @@ static void fail_json(struct http_request *r, int status, const char *code, json
 /* The form, or NULL: answered. The caller decrefs. */
 static json_t *read_form(struct http_request *r)
 {
-	struct buf text;
-	json_t *form = NULL;
-	int status = 400;
+	int status;
+	json_t *form = form_read(r, &status);
 
-	buf_init(&text, FORM_MAX);
-	if (!is_form(r))
-		status = 415;
-	else if (http_read_all(r, &text, FORM_MAX, r->err) == 0)
-		form = form_parse(buf_str(&text), text.len, r->err);
-	else if (r->err->code == ERR_TOO_LARGE)
-		status = 413;
-	buf_free(&text);
 	if (form)
 		return form;
 	if (wants_json(r))

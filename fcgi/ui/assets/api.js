@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The API: states of uploads, with the access token where one was given.
 import { byId, settings, show, t } from './common.js'
+import { onLogin } from './login.js'
 
 const TOKEN = 'dex-token'
 let tokenInMemory = ''
@@ -37,9 +38,15 @@ function bearer() {
   return token() ? { Authorization: `Bearer ${token()}` } : {}
 }
 
+/** Whether requests carry the session of the browser, which a pasted token replaces. */
+export function usesSession() {
+  return settings.login && !token()
+}
+
 async function call(url, options = {}) {
   const headers = { ...options.headers, ...bearer() }
-  const response = await fetch(url, { cache: 'no-store', ...options, headers })
+  const credentials = usesSession() ? 'include' : 'same-origin'
+  const response = await fetch(url, { cache: 'no-store', credentials, ...options, headers })
   if (!response.ok) throw new ApiError(response.status, await response.text().catch(() => ''))
   return response
 }
@@ -70,7 +77,10 @@ export async function terminate(id) {
 
 let asking = null
 
-/** Ask the person for a token; resolves when one was given. Several callers share one question. */
+/**
+ * Ask the person for a token, or to log in in another tab; resolves when that was done. Several
+ * callers share one question.
+ */
 export function askForToken() {
   if (asking) return asking
   const place = byId('token')
@@ -82,19 +92,28 @@ export function askForToken() {
     show(problem)
   }
   asking = new Promise((resolve) => {
-    form.addEventListener('submit', (event) => {
-      event.preventDefault()
-      if (!input.value.trim()) return
-      keepToken(input.value.trim())
+    const stop = onLogin(() => {
+      keepToken('')
+      done()
+    })
+    function done() {
+      stop()
       place.replaceChildren()
       show(place, false)
       asking = null
       resolve()
+    }
+    form.addEventListener('submit', (event) => {
+      event.preventDefault()
+      if (!input.value.trim()) return
+      keepToken(input.value.trim())
+      done()
     })
   })
   place.replaceChildren(form)
   show(place)
-  input.focus()
+  const first = form.querySelector('#token-login') || input
+  first.focus()
   return asking
 }
 

@@ -80,6 +80,7 @@ export class Sender {
   prepare(request) {
     const secret = api.token()
     if (secret) request.setHeader('Authorization', `Bearer ${secret}`)
+    else if (api.usesSession()) request.getUnderlyingObject().withCredentials = true
     const single = this.options.parallel <= 1
     if (single && request.getMethod() === 'PATCH' && !request.getHeader('Upload-Length'))
       request.setHeader('Upload-Length', String(this.file.size))
@@ -179,7 +180,7 @@ export class Sender {
       case 'failed':
         return this.problem
       case 'token':
-        return t('needs_token')
+        return t(settings.login ? 'needs_login' : 'needs_token')
       default:
         return t(this.state)
     }

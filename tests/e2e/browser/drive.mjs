@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// drive.mjs UI API DIRECTORY [TOKEN]: every scenario with one browser; with a token those of a
+// drive.mjs UI API DIRECTORY [TOKEN [login]]: every scenario with one browser; with a token those of a
 // service that wants it. SCENARIOS, names with commas between them, chooses some. A line of JSON tells of
 // each one: {"name":…,"ms":…,"fault":…}; further ones, {"told":…}, are figures for people.
 import * as errors from './errors.mjs'
 import { auditCount, launch, token } from './lib.mjs'
+import * as login from './login.mjs'
 import * as looks from './looks.mjs'
 import * as sending from './sending.mjs'
 import * as tokens from './tokens.mjs'
 
-const scenarios = token ? tokens : { ...looks, ...sending, ...errors }
+const whereTokensAre = process.argv[6] === 'login' ? login : tokens
+const scenarios = token ? whereTokensAre : { ...looks, ...sending, ...errors }
 
 function tell(line) {
   process.stdout.write(`${JSON.stringify(line)}\n`)

@@ -122,6 +122,10 @@ class Issuer:
     def rotate(self):
         self._post("/test/rotate", "")
 
+    def allow(self, origin):
+        """People of the upload page at ${origin} may log in here."""
+        self._post("/test/site", origin)
+
     def counts(self):
         return json.loads(http.request(self.addr, "GET", "/test/counts").text)
 
