@@ -144,7 +144,9 @@ static enum state_result advance_write(struct sql_conn *c, void *arg, struct err
 	int n = state_sqlite_query_run(c, SQL_UPLOAD_ADVANCE, CHANGE_ARGS(a->c), err);
 	if (n < 0)
 		return STATE_ERROR;
-	return n == 0 ? not_found_or_conflict(c, a->c->id, err) : STATE_OK;
+	if (n == 0)
+		return not_found_or_conflict(c, a->c->id, err);
+	return state_sqlite_outbox_insert(c, a->msgs, err) ? STATE_ERROR : STATE_OK;
 }
 
 static enum state_result complete_write(struct sql_conn *c, void *arg, struct err *err)

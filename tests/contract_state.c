@@ -220,6 +220,21 @@ static void advance_changes_what_it_names(void **state)
 	assert_int_equal(offset_of(w, u.id), 2);
 }
 
+static void messages_go_with_the_advance(void **state)
+{
+	struct state_world *w = *state;
+	struct upload u;
+	state_world_upload(w, &u, 10);
+	struct outbox_message m = state_world_message(u.id, "bus", "moved");
+	const struct outbox_list list = {&m, 1};
+	struct upload_change c = state_world_change(u.id, 0, 4);
+	c.msgs = &list;
+	state_world_ok(w, (int)state_upload_advance(w->s, &c, &w->err));
+	/* Not with one that is refused. */
+	assert_int_equal(state_upload_advance(w->s, &c, &w->err), STATE_CONFLICT);
+	assert_string_equal(state_world_take(w, "bus", NOW, 9).names, "moved ");
+}
+
 static void advance_is_refused_when_the_row_differs(void **state)
 {
 	struct state_world *w = *state;
@@ -640,6 +655,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(create_refuses_what_exists_or_is_malformed),
 	TEST(open_uploads_are_limited),
 	TEST(advance_changes_what_it_names),
+	TEST(messages_go_with_the_advance),
 	TEST(advance_is_refused_when_the_row_differs),
 	TEST(fence_keeps_a_stale_holder_out),
 	TEST(complete_is_one_change),

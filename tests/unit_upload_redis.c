@@ -129,6 +129,18 @@ static void the_lock_goes_with_the_last_change(void **state)
 	assert_int_equal(w->progresses, 1);
 }
 
+/* The last change of who holds the upload. */
+static struct upload_change last_change(const struct upload_hold *hold, int64_t from, int64_t to)
+{
+	return (struct upload_change){.id = hold->up.id,
+		.fence = lock_fence(hold->lock),
+		.from = from,
+		.to = to,
+		.length = UPLOAD_LENGTH_UNKNOWN,
+		.now = hold->up.created_at + 1,
+		.release = hold->lock};
+}
+
 /* It belongs to another by now, who has not moved the offset yet. */
 static void a_lock_of_another_is_not_freed(void **state)
 {
@@ -142,13 +154,7 @@ static void a_lock_of_another_is_not_freed(void **state)
 	assert_int_equal(upload_take(&w->app, id, &hold, &err), 0);
 	assert_int_equal(about(w, "DEL", "lock", id), 1);
 	assert_int_equal(lock_acquire(w->app.locks, id, 0, NULL, &other, &err), LOCK_OK);
-	struct upload_change c = {.id = id,
-		.fence = lock_fence(hold.lock),
-		.from = 0,
-		.to = 3,
-		.length = UPLOAD_LENGTH_UNKNOWN,
-		.now = hold.up.created_at + 1,
-		.release = hold.lock};
+	struct upload_change c = last_change(&hold, 0, 3);
 	assert_int_equal(state_upload_advance(w->app.state, &c, &err), STATE_OK);
 	assert_int_equal(about(w, "EXISTS", "lock", id), 1);
 	upload_let_go(&hold);
@@ -178,13 +184,7 @@ static void a_refused_change_leaves_the_lock(void **state)
 
 	create(w, 6, id);
 	assert_int_equal(upload_take(&w->app, id, &hold, &err), 0);
-	struct upload_change c = {.id = id,
-		.fence = lock_fence(hold.lock),
-		.from = 1,
-		.to = 3,
-		.length = UPLOAD_LENGTH_UNKNOWN,
-		.now = hold.up.created_at + 1,
-		.release = hold.lock};
+	struct upload_change c = last_change(&hold, 1, 3);
 	assert_int_equal(state_upload_advance(w->app.state, &c, &err), STATE_CONFLICT);
 	assert_int_equal(about(w, "EXISTS", "lock", id), 1);
 	upload_let_go(&hold);

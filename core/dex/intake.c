@@ -179,28 +179,13 @@ out:
 	return rc;
 }
 
-/* Messages outside a transaction: rows for remote sinks, a write for local ones. */
-static void send_now(struct app *a, const char *id, int64_t now, struct notify_batch *b)
-{
-	struct outbox_list rows = notify_batch_rows(b, now);
-	struct err err = {0};
-
-	if (rows.n > 0 && state_outbox_add(a->state, &rows, &err) < 0)
-		LOG(LOG_LEVEL_ERROR, "reports were not queued", log_str("upload_id", id),
-			log_err(&err));
-	notify_batch_send_local(b);
-}
-
-static void intake_progress(struct app *a, const struct upload *u)
+static void intake_progress(struct app *a, const struct upload *u, struct notify_batch *b)
 {
 	struct report_head head;
 	json_t *manifest = head_of(u, u->touched_at, &head);
-	struct notify_batch b;
 
-	notify_batch_init(&b, &a->notify);
-	add_status(u, &head, false, &b);
-	send_now(a, u->id, u->touched_at, &b);
-	notify_batch_free(&b);
+	(void)a;
+	add_status(u, &head, false, b);
 	json_decref(manifest);
 }
 

@@ -179,8 +179,8 @@ enum state_result state_upload_advance(
 	struct state *s, const struct upload_change *c, struct err *err)
 {
 	enum state_result r = STATE_ERROR;
-	if (check_change(c, err) == 0)
-		r = s->backend->upload_change(s, c, false, NULL, 0, NULL, err);
+	if (check_change(c, err) == 0 && check_msgs(c->msgs, err) == 0)
+		r = s->backend->upload_change(s, c, false, NULL, 0, c->msgs, err);
 	return end_result(s, "upload_advance", c->id, r, err);
 }
 

@@ -156,6 +156,7 @@ struct upload_change {
 	 * lock_release.
 	 */
 	struct lock *release;
+	const struct outbox_list *msgs; /* that go with state_upload_advance; may be NULL */
 };
 /* Compare-and-set of the offset of an open upload. STATE_CONFLICT when offset, fence or status
  * differ. */

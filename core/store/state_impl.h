@@ -43,8 +43,8 @@ struct state_backend {
 		struct err *err);
 	enum state_result (*upload_get)(
 		struct state *s, const char *id, struct upload *out, struct err *err);
-	/* advance, and with ${complete} completion: ${targets} and ${msgs} as in
-	 * state_upload_complete */
+	/* advance, and with ${complete} completion: ${targets} as in state_upload_complete; ${msgs}
+	 * (may be NULL) go with either */
 	enum state_result (*upload_change)(struct state *s, const struct upload_change *c,
 		bool complete, const char *const *targets, size_t ntargets,
 		const struct outbox_list *msgs, struct err *err);

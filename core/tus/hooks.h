@@ -29,8 +29,11 @@ struct upload_hooks {
 	 */
 	int (*check)(struct app *a, const json_t *metadata, struct upload *u,
 		struct notify_batch *b, json_t **rejection, struct err *err);
-	/* Bytes have arrived: at most once a second while they do, and at the end of a PATCH. */
-	void (*progress)(struct app *a, const struct upload *u);
+	/*
+	 * Bytes have arrived: at most once a second while they do, and at the end of a PATCH.
+	 * Before the transaction that moves the offset to that of ${u}: messages of it into ${b}.
+	 */
+	void (*progress)(struct app *a, const struct upload *u, struct notify_batch *b);
 	/*
 	 * The last byte, before the transaction: names of the targets (borrowed) into ${targets},
 	 * at most HOOKS_TARGETS_MAX, messages of the completion into ${b}. Returns the number of

@@ -8,7 +8,6 @@
 #include "core/store/blob.h"
 #include "core/store/lock.h"
 #include "core/tus/gather.h"
-#include "core/tus/hooks.h"
 #include "core/tus/upload_impl.h"
 
 #include <string.h>
@@ -47,24 +46,11 @@ struct receive {
 	bool timed_out;        /* the sender was silent for DEX_BODY_TIMEOUT */
 };
 
-/* Report that the upload is open and at ${to}. */
-static void tell_progress(struct receive *rc, int64_t to)
-{
-	struct upload now = rc->hold->up;
-
-	if (now.status != UPLOAD_OPEN || now.kind == UPLOAD_PARTIAL || to <= rc->told)
-		return;
-	now.offset = to;
-	now.touched_at = clock_now();
-	rc->app->hooks->progress(rc->app, &now);
-	rc->told = to;
-	rc->progress_ms = clock_mono_ms();
-}
-
 /* ${last}: nothing more is done under the lock, which goes with it if it can. */
 static int commit(struct receive *rc, int64_t to, bool last, struct err *err)
 {
 	struct upload *up = &rc->hold->up;
+	int64_t now = clock_mono_ms();
 	struct upload_step step = {
 		.to = to,
 		.length = rc->chunk->length,
@@ -72,9 +58,11 @@ static int commit(struct receive *rc, int64_t to, bool last, struct err *err)
 		.beyond = rc->writer ? BEYOND_GOOD : up->beyond,
 		.fence = lock_fence(rc->hold->lock),
 		.release = last ? rc->hold->lock : NULL,
+		.report = to > rc->told && (last || now - rc->progress_ms >= CHECKPOINT_MS),
 	};
 
-	if (to == up->offset && step.beyond == up->beyond && step.length == UPLOAD_LENGTH_UNKNOWN)
+	if (to == up->offset && step.beyond == up->beyond && step.length == UPLOAD_LENGTH_UNKNOWN &&
+		!step.report)
 		return 0;
 	if (to > 0 && to == (step.length != UPLOAD_LENGTH_UNKNOWN ? step.length : up->length)) {
 		struct blob_writer *w = rc->writer;
@@ -90,10 +78,13 @@ static int commit(struct receive *rc, int64_t to, bool last, struct err *err)
 		step.token = blob_token(rc->writer);
 	}
 	rc->commit_ms = clock_mono_ms();
-	/* Later it could come behind, and replace, what the next holder has to tell. */
-	if (last)
-		tell_progress(rc, to);
-	return upload_step(rc->app, up, &step, err);
+	if (upload_step(rc->app, up, &step, err) < 0)
+		return -1;
+	if (step.report) {
+		rc->told = to;
+		rc->progress_ms = now;
+	}
+	return 0;
 }
 
 /*
@@ -161,11 +152,7 @@ static int flush_on_the_way(struct receive *rc, struct err *err)
 	if (now - rc->commit_ms < (rc->by_sync ? REMOTE_CHECKPOINT_MS : CHECKPOINT_MS) &&
 		(rc->by_sync || rc->stored - rc->hold->up.offset < CHECKPOINT_BYTES))
 		return 0;
-	if (commit(rc, rc->stored, false, err) < 0)
-		return -1;
-	if (now - rc->progress_ms >= CHECKPOINT_MS)
-		tell_progress(rc, rc->hold->up.offset);
-	return 0;
+	return commit(rc, rc->stored, false, err);
 }
 
 int upload_check_append(const struct app *a, int64_t length, struct err *err)
@@ -424,7 +411,6 @@ int upload_receive(struct app *a, struct upload_hold *h, const struct upload_chu
 	if (up->offset > before) {
 		double seconds = (double)(clock_mono_ms() - start + 1) / 1000.0;
 		metrics_observe(METRIC_UPLOAD_SPEED, "", (double)(up->offset - before) / seconds);
-		tell_progress(&r, up->offset);
 	}
 out:
 	release_gather(&r);

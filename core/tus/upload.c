@@ -74,6 +74,28 @@ static enum state_result complete(
 	return r;
 }
 
+/*
+ * The transition that leaves ${up} open, whose members already have their final values. Local
+ * reports come first: behind it, when the lock may be another's, they could replace what that one
+ * tells.
+ */
+static enum state_result advance(struct app *a, const struct upload *up, struct upload_change *c,
+	bool report, struct err *err)
+{
+	struct notify_batch batch;
+
+	notify_batch_init(&batch, &a->notify);
+	if (report && up->kind != UPLOAD_PARTIAL)
+		a->hooks->progress(a, up, &batch);
+	struct outbox_list rows = notify_batch_rows(&batch, c->now);
+	notify_batch_send_local(&batch);
+	c->msgs = &rows;
+	enum state_result r = state_upload_advance(a->state, c, err);
+	c->msgs = NULL;
+	notify_batch_free(&batch);
+	return r;
+}
+
 /* An upload without bytes is an object without bytes, so that a delivery finds it like any other.
  */
 static int store_empty(struct app *a, const struct upload *up, struct err *err)
@@ -121,7 +143,7 @@ int upload_step(struct app *a, struct upload *up, const struct upload_step *s, s
 		up->completed_at = now;
 		r = complete(a, up, &c, err);
 	} else {
-		r = state_upload_advance(a->state, &c, err);
+		r = advance(a, up, &c, s->report, err);
 	}
 	if (r == STATE_OK) {
 		if (s->token) {

@@ -21,6 +21,7 @@ struct upload_step {
 	enum upload_beyond beyond;
 	uint64_t fence;
 	struct lock *release; /* as in struct upload_change */
+	bool report;          /* tell of it as far as the upload stays open: hooks->progress */
 };
 int upload_step(struct app *a, struct upload *up, const struct upload_step *s, struct err *err);
 

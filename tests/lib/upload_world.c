@@ -39,9 +39,9 @@ static int hook_check(struct app *a, const json_t *metadata, struct upload *u,
 	return 0;
 }
 
-static void hook_progress(struct app *a, const struct upload *u)
+static void hook_progress(struct app *a, const struct upload *u, struct notify_batch *b)
 {
-	(void)u;
+	(void)u, (void)b;
 	world_of(a)->progresses++;
 }
 

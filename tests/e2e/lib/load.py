@@ -13,11 +13,12 @@ LATER = (409, 423, 503)
 
 
 class Sender(threading.Thread):
-    """Uploads one file after the other, as a client that resumes. ${lossy}: uploads may vanish."""
+    """Uploads one file after the other, as a client that resumes. ${lossy}: uploads may vanish;
+    ${rest}: seconds between two files."""
 
-    def __init__(self, tus, lossy, seed):
+    def __init__(self, tus, lossy, rest, seed):
         super().__init__()
-        self.tus, self.lossy = tus, lossy
+        self.tus, self.lossy, self.rest = tus, lossy, rest
         self.rng = random.Random(seed)
         self.ending = threading.Event()
         self.finished = {}  # path: data
@@ -34,6 +35,7 @@ class Sender(threading.Thread):
                 if path:
                     self.finished[path] = data
                     self.finished_at.append(time.monotonic())
+                self.ending.wait(self.rest)
         except Exception as e:  # noqa: BLE001 - told by the test
             self.fault = f"{type(e).__name__}: {str(e)[:500]}"
 
@@ -86,8 +88,8 @@ class Sender(threading.Thread):
 class Load:
     """${n} senders at once, for as long as it is entered."""
 
-    def __init__(self, tus, lossy=False, n=6):
-        self.senders = [Sender(tus, lossy, seed) for seed in range(n)]
+    def __init__(self, tus, lossy=False, n=6, rest=0):
+        self.senders = [Sender(tus, lossy, rest, seed) for seed in range(n)]
 
     def __enter__(self):
         for x in self.senders:
