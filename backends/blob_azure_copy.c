@@ -187,7 +187,7 @@ int blob_azure_copy_from(struct blob_store *base, const char *key, const struct 
 	if (!azure_auth_same_account(s->auth, from->auth))
 		return BLOB_COPY_GENERIC;
 	buf_init(&plain, URL_MAX);
-	buf_init(&source, URL_MAX);
+	buf_init_secret(&source, URL_MAX); /* it may hold a SAS token */
 	blob_azure_call_init(&call, s, "PUT", key, NULL);
 	if (blob_azure_url(from, src->key, &plain) < 0 ||
 		azure_auth_source_url(
@@ -215,8 +215,6 @@ int blob_azure_copy_from(struct blob_store *base, const char *key, const struct 
 	}
 out:
 	blob_azure_call_free(&call);
-	/* It may hold a SAS token. */
-	mem_wipe(source.data, source.len);
 	buf_free(&source);
 	buf_free(&plain);
 	return rc;

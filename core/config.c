@@ -204,7 +204,7 @@ static void read_dotenv(struct loader *l)
 {
 	struct buf text;
 	struct err err;
-	buf_init(&text, DOTENV_MAX);
+	buf_init_secret(&text, DOTENV_MAX);
 	if (fsio_read_file(l->file, &text, &err) < 0) {
 		(void)buf_printf(begin_problem(l, 0), "DEX_APPCONF: %s", err.text);
 		end_problem(l);
@@ -212,8 +212,6 @@ static void read_dotenv(struct loader *l)
 			   l->file, buf_str(&text), text.len, on_dotenv, l, l->problems) < 0) {
 		l->failed = true;
 	}
-	if (text.data)
-		mem_wipe(text.data, text.cap);
 	buf_free(&text);
 }
 

@@ -146,8 +146,8 @@ static void set_headers(struct net_request *r, const char *list)
 {
 	struct buf pair, value;
 
-	buf_init(&pair, HEADER_MAX);
-	buf_init(&value, HEADER_MAX);
+	buf_init_secret(&pair, HEADER_MAX);
+	buf_init_secret(&value, HEADER_MAX);
 	net_headers_set(&r->headers, "Content-Type", "application/json");
 	while (*list) {
 		size_t len = strcspn(list, ",");
@@ -162,8 +162,8 @@ static void set_headers(struct net_request *r, const char *list)
 		}
 		list += len + (list[len] == ',');
 	}
-	buf_free_secret(&value);
-	buf_free_secret(&pair);
+	buf_free(&value);
+	buf_free(&pair);
 }
 
 /* ${batch} is taken over. */

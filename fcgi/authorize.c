@@ -25,12 +25,11 @@ static enum auth_result check(struct http_request *r, enum auth_need need)
 	default:
 		return auth_check(r->app->auth, NULL, need, &r->identity, r->err);
 	}
-	buf_init(&bearer, AUTH_TOKEN_MAX + 16);
-	(void)buf_reserve(&bearer, AUTH_TOKEN_MAX + 16);
+	buf_init_secret(&bearer, AUTH_TOKEN_MAX + 16);
 	(void)buf_printf(&bearer, "Bearer %s", session.tokens.access_token);
 	enum auth_result result =
 		auth_check(r->app->auth, buf_str(&bearer), need, &r->identity, r->err);
-	buf_free_secret(&bearer);
+	buf_free(&bearer);
 	session_free(&session);
 	return result;
 }

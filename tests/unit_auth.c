@@ -412,18 +412,6 @@ static void keys_of_another_issuer_do_not_hold(void **state)
 	free(token);
 }
 
-static void a_proxy_in_the_environment_is_not_used(void **state)
-{
-	/* HTTP_PROXY is what a CGI server makes of a client's "Proxy:" header. */
-	static const char *const names[] = {"HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"};
-	struct auth_world *w = *state;
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-		assert_int_equal(setenv(names[i], "http://127.0.0.1:1", 1), 0);
-	assert_int_equal(auth_world_check_key(w, auth_world_key_a), AUTH_OK);
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-		assert_int_equal(unsetenv(names[i]), 0);
-}
-
 /* --- health --- */
 
 static void the_probe_tells_whether_the_issuer_answers(void **state)
@@ -468,7 +456,6 @@ int main(void)
 		TEST(processes_that_start_together_fetch_once),
 		TEST(answers_that_are_none_of_the_issuer),
 		TEST(keys_of_another_issuer_do_not_hold),
-		TEST(a_proxy_in_the_environment_is_not_used),
 		TEST(the_probe_tells_whether_the_issuer_answers),
 	};
 

@@ -60,14 +60,14 @@ static json_t *post(struct introspection *i, const char *token, int64_t limit_ms
 	struct buf form;
 	json_t *doc = NULL;
 	int status = 0, rc = -1;
-	buf_init(&form, OAUTH_FORM_MAX);
-	if (buf_reserve(&form, OAUTH_FORM_MAX) < 0 || oauth_form_add(&form, "token", token) < 0 ||
+	buf_init_secret(&form, OAUTH_FORM_MAX);
+	if (oauth_form_add(&form, "token", token) < 0 ||
 		oauth_form_add(&form, "token_type_hint", "access_token") < 0)
 		err_set(err, ERR_INVALID, __func__, "the token is too long");
 	else
 		rc = oauth_form_post(
 			i->http, i->url, i->basic, &form, limit_ms, &status, &doc, err);
-	buf_free_secret(&form);
+	buf_free(&form);
 	if (rc == 0 && status == 200 && doc && json_is_boolean(json_object_get(doc, "active")))
 		return doc;
 	const char *reason = oauth_form_error(doc);

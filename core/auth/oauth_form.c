@@ -16,18 +16,16 @@
 char *oauth_form_basic(const char *id, const char *secret)
 {
 	struct buf plain, coded;
-	buf_init(&plain, BASIC_MAX);
-	buf_init(&coded, 2 * BASIC_MAX);
-	(void)buf_reserve(&plain, BASIC_MAX);
-	(void)buf_reserve(&coded, 2 * BASIC_MAX);
+	buf_init_secret(&plain, BASIC_MAX);
+	buf_init_secret(&coded, 2 * BASIC_MAX);
 	(void)uri_encode(&plain, id);
 	(void)buf_add_char(&plain, ':');
 	(void)uri_encode(&plain, secret);
 	(void)buf_add_str(&coded, "Basic ");
 	(void)str_base64_encode(&coded, buf_str(&plain), plain.len);
 	char *out = mem_strdup(buf_str(&coded));
-	buf_free_secret(&plain);
-	buf_free_secret(&coded);
+	buf_free(&plain);
+	buf_free(&coded);
 	return out;
 }
 

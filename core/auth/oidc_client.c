@@ -88,10 +88,10 @@ void oidc_tokens_free(struct oidc_tokens *t)
 static void encode32(const unsigned char bytes[DIGEST_SHA256_SIZE], char out[OIDC_RANDOM_SIZE])
 {
 	struct buf text;
-	buf_init(&text, OIDC_RANDOM_SIZE);
+	buf_init_secret(&text, OIDC_RANDOM_SIZE);
 	(void)str_base64url_encode(&text, bytes, DIGEST_SHA256_SIZE);
 	(void)str_copy(out, OIDC_RANDOM_SIZE, buf_str(&text));
-	buf_free_secret(&text);
+	buf_free(&text);
 }
 
 void oidc_random(char out[OIDC_RANDOM_SIZE])
@@ -172,13 +172,13 @@ int oidc_client_end_session(struct oidc_client *c, const char *id_token, const c
 	struct buf query;
 	if (DISCOVER(c, &d, end_session_endpoint, err) < 0)
 		return -1;
-	buf_init(&query, URL_MAX);
+	buf_init_secret(&query, URL_MAX);
 	(void)oauth_form_add(&query, "client_id", c->client_id);
 	(void)oauth_form_add(&query, "post_logout_redirect_uri", back);
 	if (id_token && strlen(id_token) <= HINT_MAX)
 		(void)oauth_form_add(&query, "id_token_hint", id_token);
 	begin_query(out, d.end_session_endpoint, &query);
-	buf_free_secret(&query);
+	buf_free(&query);
 	discovery_free(&d);
 	return out->overflow ? err_set(err, ERR_INVALID, __func__, "the URL is too long") : 0;
 }
@@ -325,8 +325,7 @@ int oidc_client_redeem(struct oidc_client *c, const struct oidc_login *l,
 	discovery_free(&d);
 	if (mixed_up)
 		return err_set(err, ERR_INVALID, __func__, "the code is of another issuer");
-	buf_init(&form, OAUTH_FORM_MAX);
-	(void)buf_reserve(&form, OAUTH_FORM_MAX);
+	buf_init_secret(&form, OAUTH_FORM_MAX);
 	(void)oauth_form_add(&form, "grant_type", "authorization_code");
 	(void)oauth_form_add(&form, "code", back->code);
 	(void)oauth_form_add(&form, "redirect_uri", redirect_uri);
@@ -334,7 +333,7 @@ int oidc_client_redeem(struct oidc_client *c, const struct oidc_login *l,
 	if (c->resource)
 		(void)oauth_form_add(&form, "resource", c->resource);
 	json_t *doc = ask(c, &form, err);
-	buf_free_secret(&form);
+	buf_free(&form);
 	const char *id_token = doc ? json_get_str(doc, "id_token") : NULL;
 	if (doc && !id_token)
 		err_set(err, ERR_INVALID, __func__, "the issuer gave no ID token");
@@ -351,14 +350,13 @@ int oidc_client_refresh(struct oidc_client *c, struct oidc_tokens *t, struct err
 	struct buf form;
 	int64_t asked = clock_now();
 	int rc = -1;
-	buf_init(&form, OAUTH_FORM_MAX);
-	(void)buf_reserve(&form, OAUTH_FORM_MAX);
+	buf_init_secret(&form, OAUTH_FORM_MAX);
 	(void)oauth_form_add(&form, "grant_type", "refresh_token");
 	(void)oauth_form_add(&form, "refresh_token", t->refresh_token);
 	if (c->resource)
 		(void)oauth_form_add(&form, "resource", c->resource);
 	json_t *doc = ask(c, &form, err);
-	buf_free_secret(&form);
+	buf_free(&form);
 	const char *id_token = doc ? json_get_str(doc, "id_token") : NULL;
 	/* Core section 12.2: it may be left out; if not, it is of the same person. */
 	if (doc && (!id_token || check_id_token(c, id_token, NULL, t, err) == 0))
@@ -377,8 +375,7 @@ int oidc_client_revoke(struct oidc_client *c, const struct oidc_tokens *t, struc
 	int status = 0;
 	if (DISCOVER(c, &d, revocation_endpoint, err) < 0)
 		return -1;
-	buf_init(&form, OAUTH_FORM_MAX);
-	(void)buf_reserve(&form, OAUTH_FORM_MAX);
+	buf_init_secret(&form, OAUTH_FORM_MAX);
 	(void)oauth_form_add(&form, "token", token);
 	(void)oauth_form_add(
 		&form, "token_type_hint", t->refresh_token ? "refresh_token" : "access_token");
@@ -390,7 +387,7 @@ int oidc_client_revoke(struct oidc_client *c, const struct oidc_tokens *t, struc
 		rc = err_set(err, ERR_UNAVAILABLE, __func__, "the issuer answered %d %s", status,
 			oauth_form_error(doc));
 	json_decref(doc);
-	buf_free_secret(&form);
+	buf_free(&form);
 	discovery_free(&d);
 	return rc;
 }

@@ -96,9 +96,8 @@ static int write_value(struct sessions *ss, const char *name, struct session *s,
 	json_t *doc = json_object();
 	struct buf plain, sealed;
 	int rc = -1;
-	buf_init(&plain, VALUE_MAX);
+	buf_init_secret(&plain, VALUE_MAX);
 	buf_init(&sealed, VALUE_MAX + SEAL_OVERHEAD);
-	(void)buf_reserve(&plain, VALUE_MAX);
 	for (size_t i = 0; i < NMEMBERS; i++) {
 		const char *text = *text_of(&s->tokens, &members[i]);
 		if (text)
@@ -116,7 +115,7 @@ static int write_value(struct sessions *ss, const char *name, struct session *s,
 	else
 		rc = state_kv_set(ss->state, name, sealed.data, sealed.len, until, err);
 	json_decref(doc);
-	buf_free_secret(&plain);
+	buf_free(&plain);
 	buf_free(&sealed);
 	return rc;
 }
@@ -147,7 +146,7 @@ static enum state_result read_value(
 	struct buf sealed, plain;
 	*out = (struct session){.ends_at = 0};
 	buf_init(&sealed, VALUE_MAX + SEAL_OVERHEAD);
-	buf_init(&plain, VALUE_MAX);
+	buf_init_secret(&plain, VALUE_MAX);
 	enum state_result r = state_kv_get(ss->state, name, clock_now(), &sealed, err);
 	/* What another key has sealed is as good as none: the key was changed to end all sessions.
 	 */
@@ -157,7 +156,7 @@ static enum state_result read_value(
 		r = STATE_NOT_FOUND;
 	}
 	buf_free(&sealed);
-	buf_free_secret(&plain);
+	buf_free(&plain);
 	return r;
 }
 

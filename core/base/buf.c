@@ -16,17 +16,25 @@ void buf_init(struct buf *b, size_t max)
 	*b = (struct buf){.max = max < SIZE_MAX / 4 ? max : SIZE_MAX / 4};
 }
 
-void buf_free(struct buf *b)
+void buf_init_secret(struct buf *b, size_t max)
 {
-	free(b->data);
-	buf_init(b, b->max);
+	buf_init(b, max);
+	b->secret = true;
 }
 
-void buf_free_secret(struct buf *b)
+/* Without its memory, which was freed or given away. */
+static void empty(struct buf *b)
 {
-	if (b->data)
-		mem_wipe(b->data, b->cap);
-	buf_free(b);
+	*b = (struct buf){.max = b->max, .secret = b->secret};
+}
+
+void buf_free(struct buf *b)
+{
+	if (b->secret)
+		mem_wiping_free(b->data);
+	else
+		free(b->data);
+	empty(b);
 }
 
 void buf_reset(struct buf *b)
@@ -51,7 +59,7 @@ int buf_reserve(struct buf *b, size_t extra)
 		cap = b->max + 1;
 	if (cap < need)
 		cap = need;
-	b->data = mem_realloc(b->data, cap);
+	b->data = b->secret ? mem_wiping_realloc(b->data, cap) : mem_realloc(b->data, cap);
 	b->cap = cap;
 	return 0;
 }
@@ -114,7 +122,7 @@ int buf_vprintf(struct buf *b, const char *fmt, va_list ap)
 char *buf_take(struct buf *b)
 {
 	char *data = b->data ? b->data : mem_strdup("");
-	buf_init(b, b->max);
+	empty(b);
 	return data;
 }
 

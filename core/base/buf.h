@@ -17,15 +17,12 @@ struct buf {
 	size_t cap;
 	size_t max; /* bytes, without the NUL */
 	bool overflow;
+	bool secret; /* what it leaves behind, when it grows and when it is freed, is wiped */
 };
 
 void buf_init(struct buf *b, size_t max);
-void buf_free(struct buf *b); /* leaves an empty buffer with the same maximum */
-/*
- * As buf_free, the memory wiped first. What a buffer has left behind by growing is not: reserve
- * enough before a secret goes in.
- */
-void buf_free_secret(struct buf *b);
+void buf_init_secret(struct buf *b, size_t max);
+void buf_free(struct buf *b);  /* leaves an empty buffer of the same kind and maximum */
 void buf_reset(struct buf *b); /* empties, keeps the memory, clears overflow */
 /* Make room for ${extra} bytes at once, where it is known what will be added. */
 int buf_reserve(struct buf *b, size_t extra);

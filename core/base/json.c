@@ -2,12 +2,23 @@
 #include "core/base/json.h"
 
 #include "core/base/err.h"
+#include "core/base/mem.h"
 #include "core/base/str.h"
 
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define DEPTH_MAX 64
+
+/*
+ * Tokens and keys come as JSON, and jansson leaves copies of them in what it frees. Before main, as
+ * nothing may use jansson meanwhile.
+ */
+__attribute__((constructor)) static void wipe_what_is_freed(void)
+{
+	json_set_alloc_funcs(malloc, mem_wiping_free);
+}
 
 /*
  * jansson recurses up to 2048 levels, more than a thread's stack should carry. Brackets outside

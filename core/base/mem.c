@@ -3,6 +3,7 @@
 
 #include "core/base/log.h"
 
+#include <malloc.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,4 +79,21 @@ void mem_free_secret(char *s)
 		return;
 	mem_wipe(s, strlen(s));
 	free(s);
+}
+
+void mem_wiping_free(void *p)
+{
+	if (p)
+		mem_wipe(p, malloc_usable_size(p));
+	free(p);
+}
+
+void *mem_wiping_realloc(void *p, size_t size)
+{
+	size_t old = p ? malloc_usable_size(p) : 0;
+	void *q = mem_alloc(size);
+	if (p)
+		memcpy(q, p, old < size ? old : size);
+	mem_wiping_free(p);
+	return q;
 }

@@ -21,4 +21,11 @@ void mem_wipe(void *p, size_t n);
 /* Wipe and free a string; NULL is fine. */
 void mem_free_secret(char *s);
 
+/*
+ * free(3), realloc(3) that overwrite what is given back first, all of its block: for libraries that
+ * secrets pass through, which do not wipe. Blocks are those of malloc(3).
+ */
+void mem_wiping_free(void *p);
+void *mem_wiping_realloc(void *p, size_t size);
+
 #endif

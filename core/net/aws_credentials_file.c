@@ -210,12 +210,11 @@ static int read_one(const char *path, struct collected *c, struct err *err)
 	/* Also where a home directory may not be entered: there is nothing for us then. */
 	if (!path || stat(path, &st) != 0)
 		return 0;
-	buf_init(&text, AWS_FILE_MAX);
-	(void)buf_reserve(&text, AWS_FILE_MAX);
+	buf_init_secret(&text, AWS_FILE_MAX);
 	int rc = fsio_read_file(path, &text, err);
 	if (rc == 0)
 		rc = aws_credentials_file_parse(path, buf_str(&text), text.len, collect, c, err);
-	buf_free_secret(&text);
+	buf_free(&text);
 	if (rc == 0 && !c->values[ACCESS_KEY_ID] != !c->values[SECRET_ACCESS_KEY]) {
 		bool id = c->values[ACCESS_KEY_ID];
 		rc = err_set(err, ERR_INVALID, __func__, "%s: profile %.64s has %s without %s",

@@ -155,8 +155,7 @@ static char *read_token(const char *path, struct err *err)
 {
 	struct buf b;
 	char *token = NULL;
-	buf_init(&b, TOKEN_MAX);
-	(void)buf_reserve(&b, TOKEN_MAX);
+	buf_init_secret(&b, TOKEN_MAX);
 	if (fsio_read_file(path, &b, err) == 0) {
 		while (b.len > 0 && strchr("\r\n \t", b.data[b.len - 1]))
 			b.data[--b.len] = '\0';
@@ -165,7 +164,7 @@ static char *read_token(const char *path, struct err *err)
 		else
 			token = mem_strndup(b.data, b.len);
 	}
-	buf_free_secret(&b);
+	buf_free(&b);
 	return token;
 }
 
@@ -223,9 +222,8 @@ int aws_credentials_remote_web_identity(struct net_http *http, const struct aws_
 	struct exchange x;
 	struct buf form, url;
 	int rc = -1;
-	buf_init(&form, FORM_MAX);
+	buf_init_secret(&form, FORM_MAX);
 	buf_init(&url, URL_MAX);
-	(void)buf_reserve(&form, FORM_MAX);
 	char *token = read_token(w->token_file, err);
 	if (!token)
 		goto out;
@@ -255,7 +253,7 @@ out:
 	if (rc < 0)
 		err_prefix(err, "web identity");
 	mem_free_secret(token);
-	buf_free_secret(&form);
+	buf_free(&form);
 	buf_free(&url);
 	return rc;
 }

@@ -215,9 +215,9 @@ int azure_auth_sign(void *arg, struct net_request *r, int64_t now, struct err *e
 	net_headers_set(&r->headers, "x-ms-version", AZURE_API_VERSION);
 	if (a->sas) {
 		struct buf url;
-		buf_init(&url, URL_MAX);
+		buf_init_secret(&url, URL_MAX);
 		if (add_query(r->url, a->sas, &url) < 0) {
-			buf_free_secret(&url);
+			buf_free(&url);
 			return err_set(err, ERR_INVALID, __func__, "the URL is too long");
 		}
 		mem_free_secret(r->signed_url);
@@ -252,12 +252,12 @@ int azure_auth_source_url(
 		return add_query(url, a->sas, out);
 	if (a->token)
 		return buf_add_str(out, url);
-	buf_init(&sas, SAS_MAX);
+	buf_init_secret(&sas, SAS_MAX);
 	const struct azure_shared_key k = {a->account, a->key, a->key_len};
 	int rc = azure_shared_key_read_sas(&k, url, AZURE_API_VERSION, expires_at, &sas);
 	if (rc == 0)
 		rc = add_query(url, buf_str(&sas), out);
-	buf_free_secret(&sas);
+	buf_free(&sas);
 	return rc;
 }
 

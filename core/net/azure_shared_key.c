@@ -113,9 +113,9 @@ static void split_url(const char *url, const char **path, size_t *path_len, cons
 static char *decoded(const char *s, size_t len)
 {
 	struct buf b;
-	buf_init(&b, PARAMETER_MAX);
+	buf_init_secret(&b, PARAMETER_MAX);
 	if (uri_decode(&b, s, len) < 0) {
-		buf_free_secret(&b);
+		buf_free(&b);
 		return NULL;
 	}
 	return buf_take(&b);
@@ -210,8 +210,8 @@ static int add_signature(const struct azure_shared_key *k, const struct buf *tex
 int azure_shared_key_sign(const struct azure_shared_key *k, struct net_request *r, struct err *err)
 {
 	struct buf text, value;
-	buf_init(&text, STRING_MAX);
-	buf_init(&value, strlen(k->account) + SIGNATURE_MAX);
+	buf_init_secret(&text, STRING_MAX);
+	buf_init_secret(&value, strlen(k->account) + SIGNATURE_MAX);
 	int rc = azure_shared_key_string(r, k->account, &text, err);
 	if (rc == 0) {
 		(void)buf_printf(&value, "SharedKey %s:", k->account);
@@ -221,8 +221,8 @@ int azure_shared_key_sign(const struct azure_shared_key *k, struct net_request *
 		else
 			net_headers_set(&r->headers, "Authorization", value.data);
 	}
-	buf_free_secret(&value);
-	buf_free_secret(&text);
+	buf_free(&value);
+	buf_free(&text);
 	return rc;
 }
 
@@ -252,8 +252,8 @@ int azure_shared_key_read_sas(const struct azure_shared_key *k, const char *url,
 	struct clock_civil t;
 	char expiry[32];
 	int rc = -1;
-	buf_init(&text, STRING_MAX);
-	buf_init(&signature, SIGNATURE_MAX);
+	buf_init_secret(&text, STRING_MAX);
+	buf_init_secret(&signature, SIGNATURE_MAX);
 	clock_civil(expires_at, &t);
 	(void)buf_printf(&text, "%04d-%02d-%02dT%02d:%02d:%02dZ", t.year, t.month, t.day, t.hour,
 		t.minute, t.second);
@@ -273,7 +273,7 @@ int azure_shared_key_read_sas(const struct azure_shared_key *k, const char *url,
 	(void)buf_add_str(out, "&sig=");
 	rc = uri_encode(out, signature.data);
 out:
-	buf_free_secret(&signature);
-	buf_free_secret(&text);
+	buf_free(&signature);
+	buf_free(&text);
 	return rc;
 }

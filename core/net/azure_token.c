@@ -67,7 +67,7 @@ static int add_form(struct buf *form, const char *name, const char *value)
 
 static int make_form(const struct azure_token *t, struct buf *form, struct err *err)
 {
-	if (buf_reserve(form, form->max) == 0 && add_form(form, "client_id", t->client_id) == 0 &&
+	if (add_form(form, "client_id", t->client_id) == 0 &&
 		add_form(form, "client_secret", t->client_secret) == 0 &&
 		add_form(form, "scope", SCOPE) == 0 &&
 		add_form(form, "grant_type", "client_credentials") == 0)
@@ -129,8 +129,7 @@ static char *read_answer(
 			"the token end point's answer is no access token");
 	} else {
 		struct buf b;
-		buf_init(&b, TOKEN_MAX + 16);
-		(void)buf_reserve(&b, strlen(token) + 16);
+		buf_init_secret(&b, TOKEN_MAX + 16);
 		(void)buf_printf(&b, "Bearer %s", token);
 		bearer = buf_take(&b);
 		*expires_at = now + (int64_t)seconds * CLOCK_US_PER_S;
@@ -148,7 +147,7 @@ static void *fetch(void *arg, int64_t *expires_at, struct err *err)
 	struct net_response a;
 	struct buf form;
 	char *bearer = NULL;
-	buf_init(&form, FORM_MAX);
+	buf_init_secret(&form, FORM_MAX);
 	net_request_init(&r, "POST", t->url);
 	net_response_init(&a, ANSWER_MAX);
 	if (make_form(t, &form, err) < 0)
@@ -170,7 +169,7 @@ out:
 			t->tenant_id);
 	net_response_free(&a);
 	net_request_free(&r);
-	buf_free_secret(&form);
+	buf_free(&form);
 	return bearer;
 }
 

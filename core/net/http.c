@@ -104,15 +104,13 @@ void net_response_init(struct net_response *a, size_t body_max)
 {
 	*a = (struct net_response){0};
 	net_headers_init(&a->headers);
-	buf_init(&a->body, body_max > 0 ? body_max : BODY_MAX);
+	/* Answers bring keys and tokens, too. */
+	buf_init_secret(&a->body, body_max > 0 ? body_max : BODY_MAX);
 }
 
 void net_response_free(struct net_response *a)
 {
 	net_headers_free(&a->headers);
-	/* Answers bring keys and tokens, too. */
-	if (a->body.data)
-		mem_wipe(a->body.data, a->body.cap);
 	buf_free(&a->body);
 }
 

@@ -26,7 +26,7 @@
 #define UNHEARD_MS 10000U
 
 struct api {
-	__typeof__(curl_global_init) *global_init;
+	__typeof__(curl_global_init_mem) *global_init_mem;
 	__typeof__(curl_easy_init) *easy_init;
 	__typeof__(curl_easy_cleanup) *easy_cleanup;
 	__typeof__(curl_easy_reset) *easy_reset;
@@ -62,7 +62,7 @@ static void load(void)
 		(void)str_copy(load_failure, sizeof load_failure, why ? why : "cannot be loaded");
 		return;
 	}
-	if (!find(library, "curl_global_init", &api.global_init) ||
+	if (!find(library, "curl_global_init_mem", &api.global_init_mem) ||
 		!find(library, "curl_easy_init", &api.easy_init) ||
 		!find(library, "curl_easy_cleanup", &api.easy_cleanup) ||
 		!find(library, "curl_easy_reset", &api.easy_reset) ||
@@ -73,7 +73,9 @@ static void load(void)
 		!find(library, "curl_slist_append", &api.slist_append) ||
 		!find(library, "curl_slist_free_all", &api.slist_free_all))
 		return;
-	if (api.global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK)
+	/* Tokens and keys stand in its buffers. */
+	if (api.global_init_mem(CURL_GLOBAL_DEFAULT, malloc, mem_wiping_free, mem_wiping_realloc,
+		    strdup, calloc) == CURLE_OK)
 		loaded = true;
 	else
 		(void)str_copy(load_failure, sizeof load_failure, "it does not start");
@@ -352,7 +354,7 @@ static void set_fields(struct work *w)
 	if (!net_headers_get(h, "Accept"))
 		append_field(w, "Accept:");
 	struct buf line;
-	buf_init(&line, HEAD_MAX);
+	buf_init_secret(&line, HEAD_MAX);
 	for (size_t i = 0; i < h->n; i++) {
 		const struct net_header *f = &h->items[i];
 		if (str_eq_ci(f->name, "Content-Length")) /* libcurl's own is right */
@@ -363,8 +365,6 @@ static void set_fields(struct work *w)
 			append_field(w, line.data);
 		else
 			w->rc = CURLE_OUT_OF_MEMORY;
-		if (line.data)
-			mem_wipe(line.data, line.cap);
 		buf_reset(&line);
 	}
 	buf_free(&line);

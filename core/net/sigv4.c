@@ -280,7 +280,7 @@ int sigv4_sign(const char *method, const char *host, const char *path, const cha
 
 	struct buf canonical;
 	struct buf value;
-	buf_init(&canonical, CANONICAL_MAX);
+	buf_init_secret(&canonical, CANONICAL_MAX); /* the session token is in it */
 	buf_init(&value, CANONICAL_MAX);
 	struct pairs fields = signed_fields(host, headers);
 	int rc = add_request(&canonical, method, path, query, &fields, payload, scope);
@@ -291,8 +291,6 @@ int sigv4_sign(const char *method, const char *host, const char *path, const cha
 	else
 		err_set(err, ERR_INVALID, __func__,
 			"a request whose query is malformed, or that is too large to sign");
-	if (canonical.data)
-		mem_wipe(canonical.data, canonical.cap);
 	free_pairs(&fields);
 	buf_free(&canonical);
 	buf_free(&value);

@@ -15,6 +15,9 @@
 #define TEXT_MAX ((size_t)64 << 10)
 #define WHITE " \t\r\n"
 
+/* Temporary keys come as XML. */
+static const XML_Memory_Handling_Suite wiping = {malloc, mem_wiping_realloc, mem_wiping_free};
+
 struct parser {
 	XML_Parser expat;
 	xml_element_fn *fn;
@@ -96,9 +99,9 @@ int xml_parse(const char *data, size_t len, xml_element_fn *fn, void *arg, struc
 		return err_set(err, ERR_INVALID, __func__, "XML answer: it is too long");
 	struct parser p = {.fn = fn, .arg = arg};
 	buf_init(&p.path, PATH_MAX_BYTES);
-	buf_init(&p.text, TEXT_MAX);
+	buf_init_secret(&p.text, TEXT_MAX);
 	/* The only encoding that is asked for; what the document declares does not count. */
-	p.expat = XML_ParserCreate("UTF-8");
+	p.expat = XML_ParserCreate_MM("UTF-8", &wiping, NULL);
 	if (!p.expat)
 		return err_set(err, ERR_UNAVAILABLE, __func__, "no memory for an XML parser");
 	XML_SetUserData(p.expat, &p);
@@ -115,9 +118,6 @@ int xml_parse(const char *data, size_t len, xml_element_fn *fn, void *arg, struc
 	}
 	XML_ParserFree(p.expat);
 	buf_free(&p.path);
-	/* Temporary keys come as XML. */
-	if (p.text.data)
-		mem_wipe(p.text.data, p.text.cap);
 	buf_free(&p.text);
 	return rc;
 }

@@ -203,12 +203,11 @@ static bool is_welcome(struct http_request *r, const struct oidc_tokens *t, cons
 	struct auth_identity who;
 	struct buf bearer;
 
-	buf_init(&bearer, AUTH_TOKEN_MAX + 16);
-	(void)buf_reserve(&bearer, AUTH_TOKEN_MAX + 16);
+	buf_init_secret(&bearer, AUTH_TOKEN_MAX + 16);
 	(void)buf_printf(&bearer, "Bearer %s", t->access_token);
 	enum auth_result result =
 		auth_check(r->app->auth, buf_str(&bearer), AUTH_NEED_CHANGE, &who, r->err);
-	buf_free_secret(&bearer);
+	buf_free(&bearer);
 	auth_identity_free(&who);
 	if (result == AUTH_OK)
 		return true;
@@ -254,7 +253,7 @@ static void redeem(struct http_request *r, const struct login_progress *p)
 	struct buf code, iss, here;
 	struct oidc_tokens t;
 
-	buf_init(&code, URL_MAX);
+	buf_init_secret(&code, URL_MAX);
 	buf_init(&iss, URL_MAX);
 	buf_init(&here, URL_MAX);
 	own_url(r, CALLBACK, &here);
@@ -275,7 +274,7 @@ static void redeem(struct http_request *r, const struct login_progress *p)
 	} else {
 		fail_for_now(r, p->back);
 	}
-	buf_free_secret(&code);
+	buf_free(&code);
 	buf_free(&iss);
 	buf_free(&here);
 }
@@ -340,14 +339,14 @@ static void say_goodbye(struct http_request *r, const char *id_token)
 	struct err err = {0};
 	struct buf url, home;
 
-	buf_init(&url, URL_MAX);
+	buf_init_secret(&url, URL_MAX);
 	buf_init(&home, URL_MAX);
 	own_url(r, "/", &home);
 	if (oidc_client_end_session(r->app->login, id_token, buf_str(&home), &url, &err) == 0)
 		json_object_set_new(values, "end_session", json_string(buf_str(&url)));
 	page_send(r, 200, "login", "logged_out_title", values);
 	buf_free(&home);
-	buf_free_secret(&url);
+	buf_free(&url);
 }
 
 static void leave(struct http_request *r)

@@ -49,16 +49,15 @@ int login_cookie_write(const struct seal_key *key, const struct login_progress *
 		p->login.verifier, "back", p->back, "ends_at", (json_int_t)p->ends_at);
 
 	place_of(p->login.state, place);
-	buf_init(&plain, LOGIN_COOKIE_MAX);
+	buf_init_secret(&plain, LOGIN_COOKIE_MAX);
 	buf_init(&sealed, LOGIN_COOKIE_MAX);
-	(void)buf_reserve(&plain, LOGIN_COOKIE_MAX);
 	int rc = json_write(&plain, doc);
 	if (rc == 0)
 		rc = seal_close(key, place, plain.data, plain.len, &sealed);
 	if (rc == 0)
 		rc = str_base64url_encode(out, sealed.data, sealed.len);
 	json_decref(doc);
-	buf_free_secret(&plain);
+	buf_free(&plain);
 	buf_free(&sealed);
 	return rc;
 }
@@ -85,7 +84,7 @@ int login_cookie_read(const struct seal_key *key, const char *state, const char 
 	if (n < 0)
 		return -1;
 	place_of(state, place);
-	buf_init(&plain, LOGIN_COOKIE_MAX);
+	buf_init_secret(&plain, LOGIN_COOKIE_MAX);
 	if (seal_open(key, place, sealed, (size_t)n, &plain) == 0) {
 		json_t *doc = json_parse(buf_str(&plain), plain.len, NULL);
 		out->ends_at = json_integer_value(json_object_get(doc, "ends_at"));
@@ -95,7 +94,7 @@ int login_cookie_read(const struct seal_key *key, const char *state, const char 
 			rc = 0;
 		json_decref(doc);
 	}
-	buf_free_secret(&plain);
+	buf_free(&plain);
 	if (rc == 0)
 		(void)str_copy(out->login.state, sizeof(out->login.state), state);
 	else
