@@ -10,7 +10,7 @@ import time
 from urllib.parse import urlencode
 
 import test_ui
-from lib import installed, login, proc
+from lib import browser, installed, login, proc
 from lib.check import UNKNOWN_ID, expect, expect_error
 from lib.login import KEY, Browser, query_of
 from lib.manifests import encode, manifest
@@ -489,4 +489,4 @@ def test_in_a_browser(start):
     """With cookies for HTTPS only, which browsers keep from this machine without it, too."""
     installed.ui()
     s, _ = begin(start, stack={"watch": True}, OAUTH_SESSION_SECURE="true")
-    assert len(test_ui.drive(s, issuer().token("alice", "ES256"), "login")) > 10
+    assert len(browser.drive(s, issuer().token("alice", "ES256"), "login")) > 10

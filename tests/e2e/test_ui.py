@@ -7,17 +7,15 @@ import json
 import os
 import re
 import shutil
-import subprocess
 from urllib.parse import urlencode
 
-from lib import installed, http, oidc, servers
+from lib import browser, http, installed, oidc, servers
 from lib.check import UNKNOWN_ID, expect
 from lib.manifests import STREAMS, manifest
 from lib.runner import Skip
 from lib.tus import upload_id
 
 SERVERS = ("nginx", "apache", "cgi")
-HERE = os.path.dirname(os.path.abspath(__file__))
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -357,45 +355,6 @@ def test_trusted_origins(start):
 # --- in a browser
 
 
-def install_browser():
-    at = f"{servers.ROOT}/build/browser"
-    os.makedirs(at, exist_ok=True)
-    for name in os.listdir(f"{HERE}/browser"):
-        shutil.copy(f"{HERE}/browser/{name}", at)
-    stamp, lock = f"{at}/installed.json", f"{at}/package-lock.json"
-    if not os.path.exists(stamp) or open(stamp).read() != open(lock).read():
-        r = subprocess.run(
-            ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"], cwd=at,
-            capture_output=True, text=True, timeout=300,
-        )  # fmt: skip
-        if r.returncode != 0:
-            raise Skip(f"playwright-core cannot be installed: {r.stderr.strip()[-300:]}")
-        shutil.copy(lock, stamp)
-    return at
-
-
-def drive(s, *more, scenarios=()):
-    """The scenarios of tests/e2e/browser, all or those named; lines of what they told."""
-    chromium = shutil.which("chromium")
-    if not chromium:
-        raise Skip("chromium is missing")
-    at = install_browser()
-    files = f"{s.dir}/files"
-    os.mkdir(files)
-    urls = [s.ui_url(), s.url("")]
-    r = subprocess.run(
-        ["node", "drive.mjs", *urls, files, *more], cwd=at, capture_output=True, text=True,
-        timeout=280, env={**os.environ, "CHROMIUM": chromium, "SCENARIOS": ",".join(scenarios)},
-    )  # fmt: skip
-    lines = [json.loads(line) for line in r.stdout.splitlines()]
-    for line in lines:
-        print("   ", line["told"] if "told" in line else f"{line['name']} ({line['ms']} ms)")
-    faults = [f"{line['name']}: {line['fault']}" for line in lines if line.get("fault")]
-    assert not faults, "\n\n".join(faults)
-    assert r.returncode == 0, r.stderr or r.stdout
-    return lines
-
-
 # What depends on the web server.
 ELSEWHERE = (
     "a_small_file_is_delivered", "a_cut_connection_is_overcome", "refused_details_come_back",
@@ -407,9 +366,9 @@ def test_in_a_browser(start, server):
     installed.ui()
     s = start(watch=True, settings={"LOGGER_DEBUG_ON": "false"})
     if server == "nginx":
-        assert len(drive(s)) > 20
+        assert len(browser.drive(s)) > 20
     else:
-        drive(s, scenarios=ELSEWHERE)
+        browser.drive(s, scenarios=ELSEWHERE)
 
 
 # --- where tokens are needed
@@ -442,4 +401,4 @@ def test_with_tokens(start, server):
     assert "test-sender" not in mine.text and "data.csv" not in mine.text
     assert mine.text.replace(uid, "") == none.text.replace(UNKNOWN_ID, ""), "it tells who asks"
     if server == "nginx":
-        drive(s, issuer.token("alice"))
+        browser.drive(s, issuer.token("alice"))

@@ -3,7 +3,7 @@
 // service that wants it. SCENARIOS, names with commas between them, chooses some. A line of JSON tells of
 // each one: {"name":…,"ms":…,"fault":…}; further ones, {"told":…}, are figures for people.
 import * as errors from './errors.mjs'
-import { auditCount, launch, token } from './lib.mjs'
+import { auditCount, inFirefox, launch, slowableContext, token } from './lib.mjs'
 import * as login from './login.mjs'
 import * as looks from './looks.mjs'
 import * as sending from './sending.mjs'
@@ -27,7 +27,9 @@ async function run(name) {
     tell: (text) => tell({ told: text }),
     async context(options = {}) {
       const viewport = { width: 900, height: 900 }
-      const context = await browser.newContext({ viewport, ...options })
+      const context = inFirefox
+        ? await slowableContext(browser, { viewport, ...options })
+        : await browser.newContext({ viewport, ...options })
       contexts.push(context)
       return context
     },
@@ -54,5 +56,5 @@ async function work() {
   while (names.length > 0) await run(names.shift())
 }
 await Promise.all(Array.from({ length: AT_ONCE }, work))
-tell({ told: `${auditCount()} states of pages audited by axe` })
+if (!inFirefox) tell({ told: `${auditCount()} states of pages audited by axe` })
 await browser.close()
