@@ -156,6 +156,11 @@ fuzz: ## run every fuzz target with libFuzzer for FUZZ_SECONDS each
 docs: all ## refresh what is made from the settings table: .env.example, README.md
 	@tests/check_config_docs.sh --refresh $(B)/dex-upload
 
+.PHONY: differences
+differences: all ui ## refresh the table of deploy/web-servers.md, from what the web servers here do
+	@deploy/install-packages.sh run test
+	@DEX_BIN=$(B) tests/e2e/write_differences.py
+
 .PHONY: man
 man: $(B)/dex-upload ## make the manual page of the settings, build/man/dex-upload.conf.5; the others are in man/
 	@mkdir -p build/man

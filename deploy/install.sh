@@ -34,7 +34,9 @@ put_all() { # DIRECTORY FILE...: where a pattern matches nothing, there is nothi
 put_text() { # SOURCE TARGET
   sed -e "s|/usr/bin/dex-|$prefix/bin/dex-|g" -e "s|/usr/share/dex-upload|$share|g" \
     -e "s|^SocketGroup=www-data|SocketGroup=${WEB_GROUP:-www-data}|" "$1" >"$text"
-  put 644 "$text" "$2"
+  mode=644
+  [ ! -x "$1" ] || mode=755
+  put $mode "$text" "$2"
 }
 
 put_system_files() {
@@ -59,7 +61,7 @@ put_everything() { # BUILD UI
   put 644 deploy/delivery.yml "$share/delivery.yml"
   deploy/system-settings.sh .env.example >"$text"
   put 644 "$text" "$share/dex-upload.conf"
-  for server in nginx apache lighttpd; do
+  for server in nginx apache lighttpd shared-hosting; do
     for file in "deploy/$server"/* "deploy/$server"/.[!.]*; do
       [ ! -f "$file" ] || put_text "$file" "$share/$server/$(basename "$file")"
     done

@@ -4,7 +4,7 @@
 
 A PATTERN is a part of "module(server).function", for example "tus", "test_tus_core(nginx+s3)" or
 "C31". DEX_BIN names the directory of the programs,
-DEX_TEST_SERVERS=nginx,apache,cgi,nginx+s3,nginx+azure,nginx+redis,cgi+redis the web servers and
+DEX_TEST_SERVERS=nginx,apache,cgi,fcgid,lighttpd,nginx+s3,nginx+azure,nginx+redis,cgi+redis the web servers and
 what is behind them: storage, or a Redis with the state,
 DEX_TEST_ROUNDS how often processes are killed and lines are cut, DEX_TEST_DELIVERIES how many files are delivered to
 services that fail, DEX_TEST_NAMES how many hostile names are tried (5,000), DEX_TEST_KIDS how many made-up

@@ -6,7 +6,6 @@ import html
 import json
 import os
 import re
-import shutil
 from urllib.parse import urlencode
 
 from lib import browser, http, installed, oidc, servers
@@ -172,7 +171,7 @@ def test_no_client_makes_a_page_of_the_api(stack):
 
 def test_scripts_and_styles_are_files_of_the_web_server(stack):
     installed.ui()
-    shutil.copytree(f"{servers.ROOT}/build/ui", f"{stack.web}/html/assets", dirs_exist_ok=True)
+    servers.copy_assets(stack)
     compressed = {"Accept-Encoding": "gzip"}
     types = {"ui.js": "application/javascript", "ui.css": "text/css", "icon.svg": "image/svg+xml"}
     for name, kind in types.items():

@@ -26,7 +26,7 @@ import traceback
 from . import services
 from .stack import Stack
 
-EVERYWHERE = "nginx,apache,cgi,nginx+s3,nginx+azure,nginx+redis,cgi+redis"
+EVERYWHERE = "nginx,apache,cgi,fcgid,lighttpd,nginx+s3,nginx+azure,nginx+redis,cgi+redis"
 
 
 class Skip(Exception):

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The web servers in front of the responder: configuration files and command lines."""
 
+import grp
 import os
 import pwd
 import shutil
+
+from . import proc
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
@@ -53,9 +56,12 @@ def shipped(path, replaced):
     return text
 
 
-def _copy_assets(stack):
+def copy_assets(stack):
+    """The page's scripts and styles, as far as they are built, to where its web server has them."""
+    folder = f"{stack.web}/www/dex/assets" if stack.server == "cgi" else f"{stack.web}/html/assets"
+    os.makedirs(folder, exist_ok=True)
     if os.path.isdir(f"{ROOT}/build/ui"):
-        shutil.copytree(f"{ROOT}/build/ui", f"{stack.web}/html/assets", dirs_exist_ok=True)
+        shutil.copytree(f"{ROOT}/build/ui", folder, dirs_exist_ok=True)
 
 
 def nginx(stack):
@@ -83,7 +89,7 @@ def nginx(stack):
     write(f"{web}/api.conf", shipped("nginx/api.conf", share))
     ui = {"/usr/share/dex-upload/ui/": "html/assets/"}
     write(f"{web}/page.conf", shipped("nginx/page.conf", {**share, **ui}))
-    _copy_assets(stack)
+    copy_assets(stack)
     # Where all are killed at once, none is to be left out afterwards, as one alone never is.
     groups = [f"server unix:{stack.socket(n)} max_fails=0;" for n in range(stack.groups)]
     site = {
@@ -96,44 +102,117 @@ def nginx(stack):
     return [program("nginx"), "-p", "./", "-c", "nginx.conf", "-e", "../log/nginx.log"]
 
 
-def apache(stack, cgi):
-    web = stack.web
-    for name in ("log", "empty"):
-        os.makedirs(f"{web}/{name}", exist_ok=True)
-    _copy_assets(stack)
+def _settings_file(stack, path):
+    """For programs that the web server starts, and that know of nothing else."""
+    write(path, "".join(f"{k}='{v}'\n" for k, v in stack.settings.items()))
+
+
+def _give_to_workers(folder):
     user = worker_user()
-    user_lines = f"User {user.pw_name}\nGroup #{user.pw_gid}" if user else ""
-    cgi_env = ""
-    if cgi:
-        # Settings come through one variable and a dotenv file: all that CGI hands on easily.
-        write(
-            f"{stack.dir}/dex.conf",
-            "".join(f"{k}='{v}'\n" for k, v in stack.settings.items()),
-        )
-        shutil.copy(stack.binary("dex-upload"), f"{stack.dir}/dex-upload")
-        env = "".join(f'SetEnv {k} "{v}"\n' for k, v in stack.sanitizer_env().items())
-        cgi_env = f'SetEnv DEX_APPCONF "{stack.dir}/dex.conf"\n{env}'
-        api_lines = page_lines = f'ScriptAlias "{stack.prefix}" "{stack.dir}/dex-upload"'
-        if user:
-            for at, dirs, files in os.walk(stack.dir):
-                for name in [at] + [os.path.join(at, f) for f in files]:
-                    os.chown(name, user.pw_uid, user.pw_gid)
-    else:
-        api_lines = (
-            "ProxyFCGIBackendType GENERIC\n\t"
-            f'ProxyPass "/" "unix:{web}/dex.sock|fcgi://localhost/" enablereuse=off'
-        )
-        page_lines = f'ProxyPass "/assets/" "!"\n\t{api_lines}'
+    for at, _, files in os.walk(folder) if user else ():
+        for name in [at] + [os.path.join(at, f) for f in files]:
+            os.chown(name, user.pw_uid, user.pw_gid)
+
+
+def _apache_site(stack):
+    """mod_proxy_fcgi and mod_fcgid: two virtual hosts."""
+    web = stack.web
+    copy_assets(stack)
+    for name in ("api.conf", "page.conf"):
+        ui = {"/usr/share/dex-upload/ui": f"{web}/html/assets"} if name == "page.conf" else {}
+        write(f"{web}/{name}", shipped(f"apache/{name}", ui))
+    replaced = {
+        "Listen 8080": f"Listen 127.0.0.1:{stack.port}",
+        "Listen 8081": f"Listen 127.0.0.1:{stack.ui_port}",
+        "*:8080": f"*:{stack.port}",
+        "*:8081": f"*:{stack.ui_port}",
+        "/usr/share/dex-upload/apache/": f"{web}/",
+    }
+    if stack.server == "apache":
+        replaced["/run/dex-upload/upload.sock"] = f"{web}/dex.sock"
+        return shipped("apache/dex-upload.conf", replaced)
+    _settings_file(stack, f"{stack.dir}/dex.conf")
+    shutil.copy(stack.binary("dex-upload"), f"{stack.dir}/dex-upload")
+    _give_to_workers(stack.dir)
+    replaced["/usr/bin/dex-upload"] = f"{stack.dir}/dex-upload"
+    replaced["/etc/dex-upload/dex-upload.conf"] = f"{stack.dir}/dex.conf"
+    env = "".join(f'FcgidInitialEnv {k} "{v}"\n' for k, v in stack.sanitizer_env().items())
+    return shipped("apache/dex-upload-fcgid.conf", replaced) + env
+
+
+# Of the API and of the page where the programs stand in a folder of a web site.
+CGI_PREFIX = "/dex/upload.cgi"
+CGI_PAGE_PREFIX = "/dex/page.cgi"
+
+
+def _apache_account(stack):
+    """What a customer has on shared hosting: a folder of the web site, and a home beside it."""
+    web, base = stack.web, f"{stack.dir}/home"
+    folder = f"{web}/www/dex"
+    for path in (folder, f"{base}/usr/bin"):
+        os.makedirs(path)
+    shutil.copy(stack.binary("dex-upload"), f"{base}/usr/bin/dex-upload")
+    _settings_file(stack, f"{base}/dex-upload.conf")
+    copy_assets(stack)
+    write(f"{folder}/.htaccess", shipped("shared-hosting/.htaccess", {}))
+    for name in ("upload.cgi", "page.cgi"):
+        program = shipped("shared-hosting/upload.cgi", {"/home/USER/dex-upload": base})
+        write(f"{folder}/{name}", program)
+        os.chmod(f"{folder}/{name}", 0o755)
+    _give_to_workers(stack.dir)
+    env = "".join(f'SetEnv {k} "{v}"\n' for k, v in stack.sanitizer_env().items())
+    return f"""Listen 127.0.0.1:{stack.port}
+DocumentRoot "{web}/www"
+<Directory "{web}/www">
+	AllowOverride AuthConfig FileInfo Options
+	Require all granted
+</Directory>
+{env}"""
+
+
+def apache(stack):
+    web = stack.web
+    os.makedirs(f"{web}/log", exist_ok=True)
+    user = worker_user()
     values = {
         "DIR": web,
         "PORT": stack.port,
-        "UI_PORT": stack.ui_port,
-        "USER_LINES": user_lines,
+        "USER_LINES": f"User {user.pw_name}\nGroup #{user.pw_gid}" if user else "",
         "MODULES": APACHE_MODULES,
-        "PREFIX": stack.prefix,
-        "CGI_ENV": cgi_env,
-        "API_LINES": api_lines,
-        "PAGE_LINES": page_lines,
+        "SITE": _apache_account(stack) if stack.server == "cgi" else _apache_site(stack),
     }
     write(f"{web}/apache.conf", fill(f"{HERE}/apache.conf.in", values))
     return [program("apache2"), "-DFOREGROUND", "-d", web, "-f", f"{web}/apache.conf"]
+
+
+def lighttpd(stack):
+    """The shipped file after what Debian's lighttpd.conf has of importance here."""
+    web = stack.web
+    user = worker_user()
+    replaced = {
+        "0.0.0.0:8080": f"127.0.0.1:{stack.port}",
+        "0.0.0.0:8081": f"127.0.0.1:{stack.ui_port}",
+        "/run/dex-upload/upload.sock": f"{web}/dex.sock",
+        "/usr/share/dex-upload/ui/": f"{web}/html/assets/",
+    }
+    os.makedirs(f"{web}/tmp", exist_ok=True)
+    copy_assets(stack)
+    _give_to_workers(f"{web}/tmp")
+    own = f"""server.modules = ( "mod_indexfile", "mod_access", "mod_alias" )
+server.document-root = "{web}/tmp"
+server.upload-dirs = ( "{web}/tmp" )
+server.bind = "127.0.0.1"
+server.port = {proc.free_port()}
+server.feature-flags += ( "server.h2proto" => "enable", "server.h2c" => "enable" )
+mimetype.assign = ( ".css" => "text/css", ".js" => "application/javascript", ".svg" => "image/svg+xml" )
+"""
+    if user:
+        own += f'server.username = "{user.pw_name}"\nserver.groupname = "{grp.getgrgid(user.pw_gid).gr_name}"\n'
+    write(f"{web}/lighttpd.conf", own + shipped("lighttpd/50-dex-upload.conf", replaced) +
+          'server.modules += ( "mod_staticfile" )\n')
+    return [program("lighttpd"), "-D", "-f", f"{web}/lighttpd.conf"]
+
+
+# How each web server is started, and whether it starts the program itself.
+START = {"nginx": nginx, "apache": apache, "fcgid": apache, "cgi": apache, "lighttpd": lighttpd}
+STARTS_PROGRAMS = ("fcgid", "cgi")

@@ -81,9 +81,11 @@ class Stack:
         for path in (self.web, f"{self.dir}/log", self.data):
             os.mkdir(path, 0o755)
         self.port = proc.free_port()
-        self.ui_port = proc.free_port()
+        self.ui_port = self.port if server == "cgi" else proc.free_port()
         self.addr = ("127.0.0.1", self.port)
-        self.prefix = self.ui_prefix = "/cgi/dex" if server == "cgi" else ""
+        cgi = server == "cgi"
+        self.prefix = servers.CGI_PREFIX if cgi else ""
+        self.ui_prefix = servers.CGI_PAGE_PREFIX if cgi else ""
         self.store = stores.storage(storage, self.data) if isinstance(storage, str) else storage
         self.storage = self.store.kind
         if isinstance(deliver_to, str):
@@ -169,7 +171,7 @@ class Stack:
 
     def _user(self):
         """Whom the files belong to, where it is not ourselves."""
-        return servers.worker_user() if self.server == "cgi" else None
+        return servers.worker_user() if self.server in servers.STARTS_PROGRAMS else None
 
     def start_watcher(self, **env):
         self.watcher = self._daemon(
@@ -178,12 +180,9 @@ class Stack:
         )  # fmt: skip
 
     def _start(self, watch):
-        if self.server == "nginx":
-            argv = servers.nginx(self)
-        else:
-            argv = servers.apache(self, self.server == "cgi")
+        argv = servers.START[self.server](self)
         self.front = self._daemon(argv, "front.log", self.web)
-        if self.server != "cgi":
+        if self.server not in servers.STARTS_PROGRAMS:
             self.start_responders()
         if watch:
             self.start_watcher()
@@ -286,6 +285,12 @@ class Stack:
 
     def request(self, method, path, headers=None, body=None, **kw):
         return http.request(self.addr, method, self.prefix + path, headers, body, **kw)
+
+    def page(self):
+        """Address of the upload page, and the path that all of it begins with."""
+        if self.server == "cgi":
+            return self.addr, servers.CGI_PAGE_PREFIX
+        return ("127.0.0.1", self.ui_port), ""
 
     def get(self, path, headers=None, **kw):
         return self.request("GET", path, headers, **kw)
