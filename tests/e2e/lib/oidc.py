@@ -61,7 +61,7 @@ class Issuer:
             assert self.daemon.running(), open(log).read()
             return f"up {self.url}\n" in open(log).read()
 
-        proc.until(up, "the issuer listens", 30, 0.05)
+        proc.until(up, "the issuer listens", 120, 0.05)
 
     def stop(self):
         if self.daemon:
