@@ -370,7 +370,7 @@ const struct config_row config_table[] = {
 		.type = CONFIG_BOOL,
 		.def = "true",
 		FIELD(session_secure),
-		.help = "send the session cookie over HTTPS only (and to this machine)"},
+		.help = "let browsers send the session cookie over HTTPS only"},
 	{.name = "OAUTH_SESSION_DOMAIN",
 		.type = CONFIG_HOST,
 		FIELD(session_domain),

@@ -6,6 +6,8 @@
 
 #include <stdbool.h>
 
+struct config;
+
 /*
  * Origins of pages (RFC 6454) as browsers tell them: scheme://host, with a port that is not the
  * scheme's own.
@@ -24,7 +26,6 @@ void origin_own(struct http_request *r, struct buf *out);
  * Whether ${origin} is that of the upload page whose API was asked at ${url}: the same host at the
  * same port or at UI_PORT, or one of CSRF_TRUSTED_ORIGINS. Never any ("*").
  */
-struct config;
 bool origin_is_page(const struct config *c, const char *origin, const char *url);
 
 #endif

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import test_ui
 from lib import browser, installed, login, proc
 from lib.check import UNKNOWN_ID, expect, expect_error
-from lib.login import KEY, Browser, query_of
+from lib.login import KEY, Browser, CgiBrowser, query_of
 from lib.manifests import encode, manifest
 from lib.oidc import auth
 from lib.tus import OCT
@@ -114,6 +114,30 @@ def test_with_state_in_redis(start):
     s, b = way_in(start, "dex-web", {"state": "redis", "responders": 2})
     expect(b.log_out(), 200)
     expect(create(b, s), 401)
+
+
+def test_as_a_cgi_program(start):
+    s, b = begin(start)
+    asked = issuer().counts()
+    cgi = CgiBrowser(s)
+    expect(cgi.get("/"), 200)
+    r = expect(cgi.log_in(to="/status/" + UNKNOWN_ID), 303)
+    assert r.get("Location") == "/status/" + UNKNOWN_ID
+    assert "Logged in as <strong>alice of the tests" in expect(cgi.get("/"), 200).text
+    r = expect(create(cgi, s), 201)
+    assert r.get("Access-Control-Allow-Credentials") == "true", r
+    path = "/files/" + r.get("Location").rsplit("/", 1)[1]
+    # The session is that of the other responders, too.
+    b.cookies = dict(cgi.cookies)
+    expect(b.api(s, "HEAD", path), 200)
+    expect(cgi.log_in(), 303)
+    expect(b.api(s, "HEAD", path), 401)  # logged in anew, the earlier session is over
+    expect(cgi.api(s, "HEAD", path), 200)
+    expect(cgi.log_out(), 200)
+    expect(cgi.api(s, "HEAD", path), 401)
+    now = issuer().counts()
+    discovery = "/.well-known/openid-configuration"
+    assert now[discovery] - asked.get(discovery, 0) <= 2, "CGI programs share what they learn"
 
 
 def test_a_form_without_script(start):

@@ -14,7 +14,7 @@
 
 struct item {
 	char *key;
-	char *value; /* also NUL-terminated */
+	char *value;
 	size_t len;
 	int64_t expires_at;
 };
@@ -81,6 +81,14 @@ static enum state_result kv_get(
 	return r;
 }
 
+static char *copy(const char *value, size_t len)
+{
+	char *own = mem_zalloc(len + 1);
+	if (len > 0)
+		memcpy(own, value, len);
+	return own;
+}
+
 static enum state_result kv_put(struct state *base, const char *key, const char *value, size_t len,
 	bool only_if_absent, int64_t now, int64_t expires_at, struct err *err)
 {
@@ -100,7 +108,7 @@ static enum state_result kv_put(struct state *base, const char *key, const char 
 		if (s->n == ITEMS_MAX)
 			abort();
 		s->items[s->n++] =
-			(struct item){mem_strdup(key), mem_strndup(value, len), len, expires_at};
+			(struct item){mem_strdup(key), copy(value, len), len, expires_at};
 	}
 	pthread_mutex_unlock(&s->mutex);
 	return r;
@@ -164,7 +172,8 @@ bool state_kv_has(struct state *base, const char *text)
 	bool has = false;
 	pthread_mutex_lock(&s->mutex);
 	for (size_t i = 0; i < s->n; i++)
-		has = has || strstr(s->items[i].key, text) || strstr(s->items[i].value, text);
+		has = has || strstr(s->items[i].key, text) ||
+		      memmem(s->items[i].value, s->items[i].len, text, strlen(text));
 	pthread_mutex_unlock(&s->mutex);
 	return has;
 }

@@ -226,9 +226,7 @@ export async function other_sites_cannot_use_the_session(scenario) {
   for (const host of ['127.0.0.1', 'localhost']) {
     const other = await lib.open(context, scenario)
     await other.goto(await otherSite(host))
-    const answered = other.waitForResponse(url)
     equal(await other.evaluate(readable, url), 'refused', `for a page of ${host}`)
-    equal((await answered).status(), 401, `the answer to a page of ${host}`)
     await other.evaluate((target) => {
       const form = document.createElement('form')
       form.method = 'post'

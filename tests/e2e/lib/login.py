@@ -2,6 +2,7 @@
 """What a browser does when a person logs in: cookies by host and path, redirects one by one."""
 
 import re
+import subprocess
 from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 
 from . import http, oidc
@@ -65,11 +66,13 @@ class Browser:
         at = urlsplit(url)
         path = at.path or "/"
         h = {"Cookie": self._cookie(path), **(headers or {})}
-        r = http.request(
-            (at.hostname, at.port), method, path + (f"?{at.query}" if at.query else ""), h, body
-        )
+        target = path + (f"?{at.query}" if at.query else "")
+        r = self.send((at.hostname, at.port), method, target, h, body)
         self._keep(r)
         return r
+
+    def send(self, addr, method, target, headers, body):
+        return http.request(addr, method, target, headers, body)
 
     def get(self, url):
         return self.ask("GET", url)
@@ -116,6 +119,43 @@ class Browser:
 
     def log_out(self):
         return self.post("/logout", {"csrf_token": self.form()})
+
+
+class CgiBrowser(Browser):
+    """The page and the API of ${stack} as CGI programs, one for each request."""
+
+    def __init__(self, stack):
+        super().__init__(f"http://127.0.0.1:{stack.ui_port}")
+        self.stack = stack
+
+    def send(self, addr, method, target, headers, body):
+        if addr[1] not in (self.stack.ui_port, self.stack.port):
+            return super().send(addr, method, target, headers, body)
+        path, _, query = target.partition("?")
+        variables = {
+            "GATEWAY_INTERFACE": "CGI/1.1", "SERVER_PROTOCOL": "HTTP/1.1", "REQUEST_METHOD": method,
+            "PATH_INFO": path, "SCRIPT_NAME": "", "QUERY_STRING": query, "REMOTE_ADDR": "127.0.0.1",
+            "HTTP_HOST": f"{addr[0]}:{addr[1]}", "CONTENT_LENGTH": str(len(body or b"")),
+            "DEX_UI": "1" if addr[1] == self.stack.ui_port else "",
+        }  # fmt: skip
+        for name, value in headers.items():
+            if value is not None:
+                name = name.upper().replace("-", "_")
+                variables[name if name == "CONTENT_TYPE" else f"HTTP_{name}"] = value
+        # Its settings come from the file: SERVER_PORT and the like are CGI's own variables.
+        settings = f"{self.stack.dir}/cgi.env"
+        with open(settings, "w") as f:
+            f.writelines(f"{k}='{v}'\n" for k, v in self.stack.settings.items())
+        r = subprocess.run(
+            [self.stack.binary("dex-upload")], cwd=self.stack.dir, input=body or b"", timeout=60,
+            env={**self.stack.sanitizer_env(), **variables, "DEX_APPCONF": settings},
+            capture_output=True,
+        )  # fmt: skip
+        assert r.returncode == 0, r
+        head, _, content = r.stdout.partition(b"\r\n\r\n")
+        lines = [line.split(": ", 1) for line in head.decode().split("\r\n")]
+        status, reason = lines[0][1].split(" ", 1)
+        return http.Response(int(status), reason, [tuple(line) for line in lines[1:]], content)
 
 
 def query_of(url):
