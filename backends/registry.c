@@ -14,9 +14,11 @@ extern const struct blob_backend blob_s3_backend;
 extern const struct lock_backend lock_file_backend;
 extern const struct lock_backend lock_redis_backend;
 extern const struct publish_backend publish_file_backend;
+extern const struct publish_backend publish_service_bus_backend;
 extern const struct publish_backend publish_sns_backend;
 extern const struct state_backend state_redis_backend;
 extern const struct state_backend state_sqlite_backend;
+extern const struct subscribe_backend subscribe_service_bus_backend;
 
 const struct blob_backend *const registry_blob[] = {
 	&blob_file_backend,
@@ -33,6 +35,7 @@ const struct lock_backend *const registry_lock[] = {
 
 const struct publish_backend *const registry_publish[] = {
 	&publish_file_backend,
+	&publish_service_bus_backend,
 	&publish_sns_backend,
 	NULL,
 };
@@ -44,6 +47,7 @@ const struct state_backend *const registry_state[] = {
 };
 
 const struct subscribe_backend *const registry_subscribe[] = {
+	&subscribe_service_bus_backend,
 	NULL,
 };
 

@@ -26,65 +26,6 @@ static const char *const part_names[NPARTS] = {
 	[EMULATOR] = "UseDevelopmentStorage",
 };
 
-/* Without the blanks around it. */
-static char *trimmed(const char *s, size_t len)
-{
-	while (len > 0 && (*s == ' ' || *s == '\t')) {
-		s++;
-		len--;
-	}
-	while (len > 0 && (s[len - 1] == ' ' || s[len - 1] == '\t'))
-		len--;
-	return mem_strndup(s, len);
-}
-
-static int take_part(const char *text, size_t len, char **parts, struct err *err)
-{
-	const char *eq = memchr(text, '=', len);
-	if (!eq) {
-		char *rest = trimmed(text, len);
-		bool empty = !rest[0];
-		mem_free_secret(rest);
-		return empty ? 0
-			     : err_set(err, ERR_INVALID, __func__,
-				       "the connection string has a part without \"=\"");
-	}
-	char *name = trimmed(text, (size_t)(eq - text));
-	int rc = 0;
-	for (int i = 0; i < NPARTS; i++) {
-		if (!str_eq_ci(name, part_names[i]))
-			continue;
-		if (parts[i])
-			rc = err_set(err, ERR_INVALID, __func__,
-				"the connection string has %s twice", part_names[i]);
-		else
-			parts[i] = trimmed(eq + 1, len - (size_t)(eq - text) - 1);
-		break;
-	}
-	/* A part that lost its name may be a piece of a key. */
-	mem_free_secret(name);
-	return rc;
-}
-
-static int split(const char *text, size_t len, char **parts, struct err *err)
-{
-	const char *end = text + len;
-	while (text < end) {
-		const char *semi = memchr(text, ';', (size_t)(end - text));
-		const char *stop = semi ? semi : end;
-		if (take_part(text, (size_t)(stop - text), parts, err) < 0)
-			return -1;
-		text = semi ? semi + 1 : end;
-	}
-	for (int i = 0; i < NPARTS; i++) {
-		if (parts[i] && !parts[i][0]) {
-			free(parts[i]);
-			parts[i] = NULL;
-		}
-	}
-	return 0;
-}
-
 static int emulator(char **parts, struct azure_connection *out, struct err *err)
 {
 	if (!str_eq_ci(parts[EMULATOR], "true"))
@@ -129,19 +70,12 @@ static int fill(char **parts, struct azure_connection *out, struct err *err)
 int azure_connection_parse(
 	const char *text, size_t len, struct azure_connection *out, struct err *err)
 {
-	char *parts[NPARTS] = {0};
+	char *parts[NPARTS];
 	*out = (struct azure_connection){0};
-	if (len > AZURE_CONNECTION_MAX)
-		return err_set(err, ERR_INVALID, __func__,
-			"the connection string is longer than %d bytes", AZURE_CONNECTION_MAX);
-	if (str_has_control(text, len))
-		return err_set(err, ERR_INVALID, __func__,
-			"the connection string has a control character");
-	int rc = split(text, len, parts, err);
+	int rc = azure_parts_split(text, len, part_names, parts, NPARTS, err);
 	if (rc == 0)
 		rc = fill(parts, out, err);
-	for (int i = 0; i < NPARTS; i++)
-		mem_free_secret(parts[i]);
+	azure_parts_free(parts, NPARTS);
 	return rc;
 }
 

@@ -2,6 +2,8 @@
 #ifndef DEX_NET_AZURE_CONNECTION_H
 #define DEX_NET_AZURE_CONNECTION_H
 
+#include "core/net/azure_parts.h"
+
 #include <stddef.h>
 
 /*
@@ -14,8 +16,6 @@
  */
 
 struct err;
-
-#define AZURE_CONNECTION_MAX 8192 /* bytes */
 
 struct azure_connection { /* NULL: the string does not tell */
 	char *account;

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reports and events to a queue or topic of Azure Service Bus
+ * (https://learn.microsoft.com/rest/api/servicebus/send-message-to-queue, send-message-batch). A
+ * message carries the upload's id as session and partition key, which keep its order in a queue
+ * with sessions or partitions, and an id of its own that is the same when it is sent again: a queue
+ * with duplicate detection keeps it once.
+ */
+#include "backends/service_bus.h"
+
+#include "core/base/digest.h"
+#include "core/base/err.h"
+#include "core/base/json.h"
+#include "core/base/mem.h"
+#include "core/base/str.h"
+#include "core/store/publish_impl.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/*
+ * What the outbox puts off is sent again by it; here a message only gets over a hiccup, so that
+ * dex-deliver can end in time.
+ */
+#define SEND_MS 5000
+/* The standard tier takes 256 KB with the head of the message, the premium tier 1 MB over HTTPS. */
+#define STANDARD_MAX ((size_t)256 * 1000)
+#define PREMIUM_MAX ((size_t)1 << 20)
+#define BROKER_MAX 1024
+
+struct bus_publisher {
+	struct publisher base;
+	struct service_bus bus;
+};
+
+static void bus_close(struct publisher *base)
+{
+	struct bus_publisher *p = (struct bus_publisher *)base;
+
+	service_bus_close(&p->bus);
+	free(p);
+}
+
+static struct publisher *bus_open(const struct publish_place *place, struct err *err)
+{
+	struct bus_publisher *p = mem_zalloc(sizeof(*p));
+	const char *entity = service_bus_entity(place->setting, place->arg,
+		place->events ? "PUBLISHER_QUEUE" : "REPORTER_QUEUE",
+		place->events ? "PUBLISHER_TOPIC" : "REPORTER_TOPIC", err);
+
+	if (err->code == ERR_NONE && service_bus_open(&p->bus, place->where, entity, NULL,
+					     place->setting, place->arg, err) == 0)
+		return &p->base;
+	bus_close(&p->base);
+	return NULL;
+}
+
+/* The same for a message that is sent again, another one for every other. */
+static void message_id(const struct publish_message *m, char out[2 * DIGEST_SHA256_SIZE + 1])
+{
+	unsigned char sum[DIGEST_SHA256_SIZE];
+	struct buf b;
+
+	buf_init(&b, SIZE_MAX);
+	(void)buf_printf(&b, "%s\n%s\n", m->upload_id, m->name);
+	(void)buf_add(&b, m->data, m->len);
+	digest_sha256(b.data, b.len, sum);
+	str_hex(out, sum, sizeof(sum));
+	buf_free(&b);
+}
+
+static void add_broker_properties(const struct publish_message *m, struct buf *out)
+{
+	char id[2 * DIGEST_SHA256_SIZE + 1];
+
+	message_id(m, id);
+	/* Ids and names were checked: none of them needs escapes. */
+	(void)buf_printf(out,
+		"{\"MessageId\":\"%s\",\"SessionId\":\"%s\",\"PartitionKey\":\"%s\","
+		"\"Label\":\"%s\",\"ContentType\":\"application/json\"}",
+		id, m->upload_id, m->upload_id, m->name);
+}
+
+static void set_fields(struct service_bus_call *c, const struct publish_message *m)
+{
+	struct buf broker;
+
+	buf_init(&broker, BROKER_MAX);
+	add_broker_properties(m, &broker);
+	net_headers_set(&c->r.headers, "Content-Type", "application/json");
+	net_headers_set(&c->r.headers, "BrokerProperties", buf_str(&broker));
+	/* Properties that subscriptions can filter by; texts of them stand in quotes. */
+	net_headers_set(&c->r.headers, "disposition", m->replace ? "\"replace\"" : "\"add\"");
+	buf_free(&broker);
+}
+
+static int bus_send(
+	struct publisher *base, const struct publish_message *m, bool repeat, struct err *err)
+{
+	struct bus_publisher *p = (struct bus_publisher *)base;
+	struct service_bus_call c;
+	(void)repeat; /* a queue cannot be asked for what it was sent */
+
+	if (m->len > PREMIUM_MAX)
+		return err_set(err, ERR_TOO_LARGE, __func__,
+			"%zu bytes are more than a message may have (%zu)", m->len, PREMIUM_MAX);
+	service_bus_call_init(&c, &p->bus, "POST", "/messages", SEND_MS);
+	set_fields(&c, m);
+	c.r.body = m->data;
+	c.r.body_len = m->len;
+	c.r.idempotent = true;
+	int rc = service_bus_call_run(&c, err);
+	/* 403 is a quota that is used up, and a message that is too large. */
+	if (rc < 0 && c.a.status == 403 && m->len > STANDARD_MAX)
+		err->code = ERR_TOO_LARGE;
+	service_bus_call_free(&c);
+	return rc;
+}
+
+static int bus_probe(struct publisher *base, struct err *err)
+{
+	return service_bus_probe(&((struct bus_publisher *)base)->bus, err);
+}
+
+const struct publish_backend publish_service_bus_backend = {
+	.type = "service-bus",
+	.reports_env = "REPORTER_CONNECTION_STRING",
+	.events_env = "PUBLISHER_CONNECTION_STRING",
+	.open = bus_open,
+	.close = bus_close,
+	.send = bus_send,
+	.probe = bus_probe,
+};
