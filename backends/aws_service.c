@@ -278,6 +278,8 @@ int aws_call_run(struct aws_call *c, struct err *err)
 	r.again = again;
 	r.again_arg = c;
 	r.idempotent = !c->once;
+	r.stop = c->stop;
+	r.stop_arg = c->stop_arg;
 	r.deadline_ms = c->deadline_ms ? c->deadline_ms : clock_mono_ms() + CALL_MS;
 	c->code[0] = c->message[0] = '\0';
 	int rc = net_http_send(s->http, &r, &c->answer, err);

@@ -45,10 +45,12 @@ struct aws_service *aws_service_new(const char *service, const struct aws_arn *a
 void aws_service_free(struct aws_service *s); /* NULL is fine */
 
 struct aws_call {
-	struct buf body;     /* what is sent */
-	size_t answer_max;   /* bytes of the answer; 0: 256 KiB */
-	int64_t deadline_ms; /* clock_mono_ms(), tries and pauses included; 0: in 20 s */
-	bool once;           /* do not repeat what may have been heeded */
+	struct buf body;         /* what is sent */
+	size_t answer_max;       /* bytes of the answer; 0: 256 KiB */
+	int64_t deadline_ms;     /* clock_mono_ms(), tries and pauses included; 0: in 20 s */
+	bool once;               /* do not repeat what may have been heeded */
+	bool (*stop)(void *arg); /* as in struct net_request */
+	void *stop_arg;
 
 	struct net_response answer;
 	char code[96];     /* of the service's error, "" for none */

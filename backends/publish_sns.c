@@ -5,13 +5,12 @@
  * what is sent again within five minutes.
  */
 #include "backends/aws_service.h"
+#include "backends/sns_topic.h"
 #include "core/base/clock.h"
 #include "core/base/err.h"
-#include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/base/str.h"
 #include "core/net/sigv4.h"
-#include "core/net/xml.h"
 #include "core/store/publish_impl.h"
 
 #include <stdlib.h>
@@ -144,47 +143,14 @@ static int publish(struct sns_publisher *p, const struct publish_message *m, str
 	return rc;
 }
 
-struct made {
-	char arn[sizeof(((struct aws_arn *)0)->text)];
-};
-
-static int made_element(void *arg, const char *path, const char *text)
+static int make_topic(const struct sns_publisher *p, struct err *err)
 {
-	struct made *m = arg;
+	int rc = sns_topic_make(p->service, &p->topic, err);
 
-	if (strcmp(path, "CreateTopicResponse/CreateTopicResult/TopicArn") == 0)
-		(void)str_copy(m->arn, sizeof(m->arn), text);
-	return 0;
-}
-
-/* Does nothing where the topic is there already. */
-static int make_topic(struct sns_publisher *p, struct err *err)
-{
-	struct made made = {""};
-	struct aws_call c;
-
-	aws_query_init(&c, p->service, "CreateTopic");
-	aws_query_param(&c, "Name", p->topic.name);
-	if (p->topic.fifo) {
-		aws_query_param(&c, "Attributes.entry.1.key", "FifoTopic");
-		aws_query_param(&c, "Attributes.entry.1.value", "true");
-	}
-	int rc = aws_call_run(&c, err);
-	if (rc == 0)
-		rc = xml_parse(
-			buf_str(&c.answer.body), c.answer.body.len, made_element, &made, err);
-	aws_call_free(&c);
-	if (rc == 0 && strcmp(made.arn, p->topic.text) != 0)
-		rc = err_set(err, ERR_DENIED, __func__,
-			"the keys belong to another account: made %s instead", made.arn);
-	if (rc < 0) {
-		err_prefix(err, "topic %s cannot be made", p->topic.name);
-		/* Which is no fault of the message. */
-		err->code = err->code == ERR_INVALID ? ERR_IO : err->code;
-		return -1;
-	}
-	LOG(LOG_LEVEL_INFO, "topic made", log_str("topic", p->topic.text));
-	return 0;
+	/* Which is no fault of the message. */
+	if (rc < 0 && err->code == ERR_INVALID)
+		err->code = ERR_IO;
+	return rc;
 }
 
 static int sns_send(

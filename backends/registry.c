@@ -19,6 +19,7 @@ extern const struct publish_backend publish_sns_backend;
 extern const struct state_backend state_redis_backend;
 extern const struct state_backend state_sqlite_backend;
 extern const struct subscribe_backend subscribe_service_bus_backend;
+extern const struct subscribe_backend subscribe_sqs_backend;
 
 const struct blob_backend *const registry_blob[] = {
 	&blob_file_backend,
@@ -48,6 +49,7 @@ const struct state_backend *const registry_state[] = {
 
 const struct subscribe_backend *const registry_subscribe[] = {
 	&subscribe_service_bus_backend,
+	&subscribe_sqs_backend,
 	NULL,
 };
 

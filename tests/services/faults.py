@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A proxy in front of an HTTP service that makes requests fail.
 
-    faults.py [--seed N] PORT CONTROL-PORT HOST:PORT
+    faults.py [--seed N] [--keys FILE] PORT CONTROL-PORT HOST:PORT
 
 Both ports are on the loopback. Requests pass byte by byte as they came, so signatures hold. What
 goes wrong is said at run time: PUT /faults on the control port takes a JSON list of rules, GET
@@ -25,6 +25,10 @@ goes wrong is said at run time: PUT /faults on the control port takes a JSON lis
     match   regular expression that is looked for in "METHOD /path?query" (all)
     count   how often at most (no end)
 
+With --keys it guards SNS and SQS, which then refuse what is not signed well: FILE is JSON as
+sigv4.fault() takes it, read anew for each request, and a rule's expression is looked for in
+"POST / ACTION", such as "POST / Publish" and "POST / AmazonSQS.ReceiveMessage".
+
 The first rule that strikes counts. A kind that the request gives no occasion for does not strike.
 """
 
@@ -34,11 +38,20 @@ import calendar
 import collections
 import email.utils
 import json
+import os
 import random
 import re
 import socket
 import struct
+import sys
 import time
+import urllib.parse
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "e2e"))
+
+from lib import sigv4  # noqa: E402
 
 HEAD_MAX = 1 << 17
 AHEAD_S = 600  # less than what Swift takes for a wrong clock
@@ -75,6 +88,7 @@ class Request(Head):
         super().__init__(raw)
         self.method, self.target, _ = self.first.split(" ")
         self.name = f"{self.method} {self.target}"
+        self.body = None  # once it was read in whole
 
     def is_azure(self):
         return "x-ms-version" in self.fields
@@ -146,8 +160,9 @@ class Rule:
 class Plan:
     """The rules in force and what they have done."""
 
-    def __init__(self, seed):
+    def __init__(self, seed, keys):
         self.lot = random.Random(seed)
+        self.keys = keys
         self.rules = []
         self.requests = 0
         self.faults = collections.Counter()
@@ -176,7 +191,9 @@ async def read_head(reader, kind):
 
 async def pieces(reader, head, until_end=False):
     """The body behind ${head} as (raw bytes, bytes of the content)."""
-    if head.chunked:
+    if getattr(head, "body", None) is not None:
+        yield head.body, head.body
+    elif head.chunked:
         while True:
             line = await reader.readuntil(b"\r\n")
             size = int(line.split(b";")[0], 16)
@@ -218,6 +235,30 @@ def refusal(status, code, request, ahead=0):
     return head if request.method == "HEAD" else head + body.encode()
 
 
+def unsigned(request, keys):
+    """The answer to a request that is not signed with one of the keys in the file; None: it is."""
+    with open(keys) as f:
+        fault = sigv4.fault(
+            request.method, request.target, request.fields, request.body, json.load(f)
+        )
+    if not fault:
+        return None
+    code, words = fault
+    if "x-amz-target" in request.fields:
+        status = "400 Bad Request"
+        body = json.dumps({"__type": f"com.amazon.coral.service#{code}", "message": words})
+    else:
+        status = "403 Forbidden"
+        body = (
+            f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code>"
+            f"<Message>{words}</Message></Error></ErrorResponse>"
+        )
+    return (
+        f"HTTP/1.1 {status}\r\nDate: {email.utils.formatdate(usegmt=True)}\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n{body}"
+    ).encode()
+
+
 class Connection:
     """One client, and the connection to the service that is used for it alone."""
 
@@ -246,6 +287,12 @@ class Connection:
 
     async def serve(self, request):
         """Answer one request. Whether the connection stays open."""
+        if self.plan.keys:
+            refusal = await self.look_at(request)
+            if refusal:
+                self.writer.write(refusal)
+                await self.writer.drain()
+                return True
         kind, rule = self.plan.next(request)
         if kind == "reset":
             raise Reset
@@ -271,6 +318,16 @@ class Connection:
             for task in (sending, answering):
                 task.cancel()
             await asyncio.gather(sending, answering, return_exceptions=True)
+
+    async def look_at(self, request):
+        """Take the whole request to SNS or SQS; None, or why it is not well signed."""
+        request.body = b"".join([data async for _, data in pieces(self.reader, request)])
+        action = request.fields.get("x-amz-target")
+        if not action:
+            form = urllib.parse.parse_qs(request.body.decode("latin-1"))
+            action = form.get("Action", ["?"])[0]
+        request.name += f" {action}"
+        return unsigned(request, self.plan.keys)
 
     async def refuse(self, request, kind):
         """Take the body, as services do that answer at the end, and say no."""
@@ -363,7 +420,7 @@ async def control(plan, reader, writer):
 
 
 async def run(a):
-    plan = Plan(a.seed)
+    plan = Plan(a.seed, a.keys)
     host, _, port = a.service.rpartition(":")
 
     async def client(reader, writer):
@@ -382,6 +439,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--keys", metavar="FILE")
     p.add_argument("port", metavar="PORT", type=int)
     p.add_argument("control", metavar="CONTROL-PORT", type=int)
     p.add_argument("service", metavar="HOST:PORT")

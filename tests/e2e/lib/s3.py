@@ -1,16 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A client of S3 with nothing but the standard library, to look at what the programs did.
-
-Signature: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
 """
 
-import hashlib
-import hmac
 import http.client
-import time
 import urllib.parse
 import xml.etree.ElementTree as ElementTree
 
+from . import sigv4
 from .http import dial
 
 REGION = "us-east-1"
@@ -42,31 +38,12 @@ def quote(text, safe=""):
     return urllib.parse.quote(text, safe="-_.~" + safe)
 
 
-def _hmac(key, text):
-    return hmac.new(key, text.encode(), hashlib.sha256).digest()
-
-
 def signed(method, host, path, query, headers, access, secret, now=None):
     """The headers of a request whose body is not part of the signature."""
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
-    scope = f"{stamp[:8]}/{REGION}/s3/aws4_request"
-    h = {k.lower(): v for k, v in headers.items()}
-    h |= {"host": host, "x-amz-date": stamp, "x-amz-content-sha256": "UNSIGNED-PAYLOAD"}
-    names = ";".join(sorted(h))
-    canonical = "\n".join(
-        [method, path, query, *(f"{k}:{' '.join(h[k].split())}" for k in sorted(h)), "", names]
-        + ["UNSIGNED-PAYLOAD"]
+    key = (access, secret)
+    return sigv4.signed(
+        method, host, path, query, headers, "UNSIGNED-PAYLOAD", key, "s3", REGION, now
     )
-    digest = hashlib.sha256(canonical.encode()).hexdigest()
-    key = ("AWS4" + secret).encode()
-    for part in scope.split("/"):
-        key = _hmac(key, part)
-    signature = _hmac(key, f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{digest}").hex()
-    h["authorization"] = (
-        f"AWS4-HMAC-SHA256 Credential={access}/{scope}, SignedHeaders={names}, "
-        f"Signature={signature}"
-    )
-    return h
 
 
 def _parse(body):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The S3 and Azure services that tests talk to, and the proxy that makes them fail.
+"""The S3, Azure, SNS and SQS services that tests talk to, and the proxy that makes them fail.
 
-One of each serves a whole run: s3() and azure() start it when it is first asked for, stop() ends
+One of each serves a whole run: s3(), azure() and bus() start it when it is first asked for, stop() ends
 what was started. Every test takes a bucket or container of its own.
 """
 
@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 
 from . import proc
+from .aws import Bus
 from .azure import Container
 from .s3 import REGION, Bucket
 from .servers import ROOT
@@ -32,7 +33,7 @@ _started = {}  # name: service
 _home = []  # the directory of the services
 
 
-def install_azurite():
+def install_packages():
     """The directory of the packages named in tests/services/package-lock.json."""
     os.makedirs(BUILD, exist_ok=True)
     lock, stamp = f"{HERE}/package-lock.json", f"{BUILD}/installed"
@@ -47,7 +48,7 @@ def install_azurite():
                  "--loglevel=error"],
                 cwd=BUILD, capture_output=True, text=True, timeout=600,
             )  # fmt: skip
-            assert r.returncode == 0, f"azurite cannot be installed: {r.stderr.strip()[-500:]}"
+            assert r.returncode == 0, f"the services cannot be installed: {r.stderr.strip()[-500:]}"
             with open(stamp, "w") as f:
                 f.write(wanted)
     return f"{BUILD}/node_modules"
@@ -102,7 +103,7 @@ class S3(Service):
 
 class Azurite(Service):
     def argv(self):
-        program = f"{install_azurite()}/azurite/dist/src/blob/main.js"
+        program = f"{install_packages()}/azurite/dist/src/blob/main.js"
         return [
             "env", f"AZURITE_ACCOUNTS={AZURE_ACCOUNT}:{AZURE_KEY}", "node", program,
             "--blobHost", "127.0.0.1", "--blobPort", str(self.port), "--location", self.dir,
@@ -113,6 +114,13 @@ class Azurite(Service):
         """A container; without ${name} a new one."""
         c = Container(self.addr, name or f"e2e-{secrets.token_hex(6)}", AZURE_ACCOUNT, key)
         return c if name or not make else c.make()
+
+
+class Fauxqs(Service):
+    """SNS and SQS, which look at no signature: see Guard."""
+
+    def argv(self):
+        return ["node", f"{HERE}/fauxqs.mjs", install_packages(), str(self.port)]
 
 
 class Faults(Service):
@@ -160,6 +168,38 @@ class Faults(Service):
         return self._ask("GET", "/faults")
 
 
+class Guard(Faults):
+    """SNS and SQS that refuse what is not signed with ${key}, and fail as they are told."""
+
+    def __init__(self, home, service, seed=1):
+        super().__init__(home, service, seed)
+        self.keys = f"{home}/{self.name}.keys"
+        self.key = ("AKIABUS", "bus/secret+" + secrets.token_hex(8))
+        self.allow(self.key)
+
+    def allow(self, *keys, expired=()):
+        """These are good from now on: (access, secret) or (access, secret, token)."""
+        known = {k[0]: {"secret": k[1], "token": k[2] if len(k) > 2 else None} for k in keys}
+        known |= {k[0]: {"secret": k[1], "expired": True} for k in expired}
+        with open(f"{self.keys}.new", "w") as f:
+            json.dump(known, f)
+        os.rename(f"{self.keys}.new", self.keys)
+
+    def argv(self):
+        argv = super().argv()
+        return [*argv[:3], "--keys", self.keys, *argv[3:]]
+
+    def client(self):
+        return Bus(self.addr, self.key)
+
+    def settings(self):
+        return {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.port}",
+            "AWS_ACCESS_KEY_ID": self.key[0],
+            "AWS_SECRET_ACCESS_KEY": self.key[1],
+        }
+
+
 def home():
     if not _home:
         # Beside the build: the file system of /tmp may not know extended attributes.
@@ -180,6 +220,11 @@ def s3():
 
 def azure():
     return _shared("azure", Azurite)
+
+
+def bus():
+    """A guard of its own for a test, which stops it, before SNS and SQS."""
+    return Guard(home(), _shared("fauxqs", Fauxqs)).start()
 
 
 def faults(service, seed=1):
