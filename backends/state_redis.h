@@ -25,6 +25,8 @@
  *   Bd:NAME        hash    a delivery; and lease_op, end_op, queue_op
  *   Bo:NAME        hash    a message of the outbox
  *   Bg:ID:SINK     sorted  a group: the unsent messages of an upload and sink, in their order
+ *   Bp:ID:SINK     sorted  those of them that are parked; they are in no Bg and no Bh
+ *   Bparked        sorted  names of parked messages, by when that was
  *   Bh:SINK        sorted  ids of uploads with messages, by due time of the group's first one
  *   Bopen, Bpartial, Bdelivered, Bremovable, Btombstones
  *                  sorted  ids of uploads by the time that the sweep asks for
@@ -111,6 +113,17 @@ int state_redis_outbox_take(struct state *s, const char *sink, int64_t now, int6
 	int max, state_outbox_fn *fn, void *arg, struct err *err);
 int state_redis_outbox_sent(struct state *s, const int64_t *ids, size_t n, struct err *err);
 int state_redis_outbox_retry(struct state *s, int64_t id, int64_t due_at, struct err *err);
+int state_redis_parked_park(
+	struct state *s, int64_t id, const char *reason, int64_t now, struct err *err);
+int state_redis_parked_unpark(struct state *s, int64_t id, int64_t now, struct err *err);
+int state_redis_parked_list(
+	struct state *s, const char *upload_id, state_outbox_fn *fn, void *arg, struct err *err);
+/*
+ * Hand ${fn} the message of ${bucket} whose row the scripts answered: name, upload, sink, and what
+ * a message has beside them. -1 with ${err}, else what ${fn} returns.
+ */
+int state_redis_parked_read(unsigned bucket, const redisReply *row, state_move_message_fn *fn,
+	void *arg, struct err *err);
 
 int state_redis_kv_counts(struct state *s, int64_t now, struct state_counts *out, struct err *err);
 enum state_result state_redis_kv_get(

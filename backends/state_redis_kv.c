@@ -18,11 +18,11 @@
 static int see_counts(void *arg, unsigned bucket, const redisReply *r, struct err *err)
 {
 	struct state_counts *out = arg;
-	int64_t n[4];
+	int64_t n[5];
 	(void)bucket;
-	if (state_redis_call_array(r, 4, err))
+	if (state_redis_call_array(r, 5, err))
 		return -1;
-	for (size_t i = 0; i < 4; i++) {
+	for (size_t i = 0; i < 5; i++) {
 		if (state_redis_call_number(r->element[i], INT64_MAX, false, &n[i], err))
 			return -1;
 	}
@@ -30,6 +30,7 @@ static int see_counts(void *arg, unsigned bucket, const redisReply *r, struct er
 	out->pending_deliveries += n[1];
 	out->failed_deliveries += n[2] - n[1];
 	out->late_messages += n[3];
+	out->parked_messages += n[4];
 	return 0;
 }
 

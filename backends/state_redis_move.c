@@ -178,52 +178,26 @@ int state_redis_move_uploads(struct state *s, state_move_row_fn *fn, void *arg, 
 	return scan_all(&scan, err);
 }
 
-static int see_message(struct scan *scan, unsigned bucket, const char *upload_id, const char *sink,
-	const redisReply *r, struct err *err)
-{
-	struct outbox_message m = {.sink = sink};
-	char *name = NULL;
-	char *data = NULL;
-	int64_t attempt;
-	int64_t replace;
-	int rc = -1;
-
-	str_copy(m.upload_id, sizeof(m.upload_id), upload_id);
-	if (state_redis_call_array(r, 6, err) == 0 &&
-		state_redis_call_id(r->element[0], bucket, &m.id, err) == 0 &&
-		state_redis_call_text(r->element[1], false, &name, err) == 0 &&
-		state_redis_call_number(r->element[2], 1, false, &replace, err) == 0 &&
-		state_redis_call_text(r->element[3], false, &data, err) == 0 &&
-		state_redis_call_number(r->element[4], INT64_MAX, false, &m.due_at, err) == 0 &&
-		state_redis_call_number(r->element[5], INT_MAX, false, &attempt, err) == 0) {
-		m.name = name;
-		m.data = data;
-		m.replace = replace != 0;
-		m.attempt = (int)attempt;
-		rc = scan->message(scan->arg, &m, err);
-	}
-	free(name);
-	free(data);
-	return rc;
-}
-
 /* ${rest}: ID:SINK */
 static int see_group(struct scan *scan, unsigned bucket, const char *rest, struct err *err)
 {
 	struct state_redis_args a = {0};
 	redisReply *reply;
-	char id[UUID_SIZE];
+	struct buf group;
 	int rc = 0;
 
 	if (strlen(rest) <= UUID_SIZE || rest[UUID_SIZE - 1] != ':')
 		return 0;
-	memcpy(id, rest, UUID_SIZE - 1);
-	id[UUID_SIZE - 1] = '\0';
-	state_redis_call_str(&a, rest);
-	if (state_redis_call(scan->s, SCRIPT_MOVE_GROUP, bucket, &a, &reply, err) != STATE_OK)
+	buf_init(&group, PATTERN_MAX);
+	(void)buf_printf(&group, "%s%s", scan->kind, rest);
+	state_redis_call_str(&a, buf_str(&group));
+	enum state_result r = state_redis_call(scan->s, SCRIPT_MOVE_GROUP, bucket, &a, &reply, err);
+	buf_free(&group);
+	if (r != STATE_OK)
 		return -1;
 	for (size_t i = 1; rc == 0 && i < reply->elements; i++)
-		rc = see_message(scan, bucket, id, rest + UUID_SIZE, reply->element[i], err);
+		rc = state_redis_parked_read(
+			bucket, reply->element[i], scan->message, scan->arg, err);
 	freeReplyObject(reply);
 	return rc;
 }
@@ -236,6 +210,9 @@ int state_redis_move_messages(
 		.fn = see_group,
 		.message = fn,
 		.arg = arg};
+	if (scan_all(&scan, err) < 0)
+		return -1;
+	scan.kind = "p:";
 	return scan_all(&scan, err);
 }
 
@@ -341,6 +318,7 @@ int state_redis_move_put_messages(
 	state_redis_call_str(&a, first->upload_id);
 	state_redis_call_str(&a, first->sink);
 	state_redis_call_int(&a, clock_now());
+	state_redis_call_int(&a, first->parked_at > 0);
 	state_redis_call_int(&a, (int64_t)msgs->n);
 	for (size_t i = 0; i < msgs->n; i++) {
 		const struct outbox_message *m = &msgs->items[i];
@@ -349,6 +327,8 @@ int state_redis_move_put_messages(
 		state_redis_call_str(&a, m->data);
 		state_redis_call_int(&a, m->due_at);
 		state_redis_call_int(&a, m->attempt);
+		state_redis_call_int(&a, m->parked_at);
+		state_redis_call_str(&a, m->reason ? m->reason : "");
 	}
 	enum state_result r = state_redis_call(s, SCRIPT_MOVE_PUT_MESSAGES, bucket, &a, NULL, err);
 	*added = r == STATE_OK ? msgs->n : 0;

@@ -70,6 +70,15 @@
 	"end\n"                                                                                 \
 	"local function later(x,y) if tonumber(x)>tonumber(y) then return x end return y end\n"
 
+/* A message as an answer: see enum message_column in state_redis_parked.c. */
+#define LUA_MESSAGE                                                                            \
+	"local function message(s)\n"                                                          \
+	" local r=call('HMGET',b..'o:'..s,'upload','sink','name','replace','data','due_at',\n" \
+	"  'attempt','parked_at','reason')\n"                                                  \
+	" table.insert(r,1,s)\n"                                                               \
+	" return r\n"                                                                          \
+	"end\n"
+
 /* A delivery as an answer: see enum delivery_column in state_redis_delivery.c. */
 #define LUA_ROW                                                                                \
 	"local function row(s)\n"                                                              \
@@ -357,6 +366,8 @@ static const char outbox_sent[] =
 			  " if not wrong then\n"
 			  "  call('ZREM',b..'late',s)\n"
 			  "  call('ZREM',b..'g:'..r[1]..':'..r[2],s)\n"
+			  "  call('ZREM',b..'p:'..r[1]..':'..r[2],s)\n"
+			  "  call('ZREM',b..'parked',s)\n"
 			  "  head(r[1],r[2])\n"
 			  "  call('DEL',o)\n"
 			  " end\n"
@@ -367,13 +378,47 @@ static const char outbox_sent[] =
 static const char outbox_retry[] =
 	LUA_BASE LUA_HEAD "local s,at,op=unpack(ARGV)\n"
 			  "local o=b..'o:'..s\n"
-			  "local r=call('HMGET',o,'upload','sink','attempt','op')\n"
+			  "local r=call('HMGET',o,'upload','sink','attempt','op','parked_at')\n"
 			  "local wrong=check(o,r,3)\n"
 			  "if wrong then return wrong[1]==1 and {0} or wrong end\n"
-			  "if r[4]==op then return {0} end\n"
+			  "if r[4]==op or r[5] then return {0} end\n"
 			  "if not num(r[3]) then return {4,o} end\n"
 			  "call('ZADD',b..'late',at,s)\n"
 			  "call('HSET',o,'due_at',at,'attempt',text(r[3]+1),'op',op)\n"
+			  "head(r[1],r[2])\n"
+			  "return {0}\n";
+
+/* ARGV: 1 name 2 reason 3 now. Repeated, it finds the message parked. */
+static const char outbox_park[] =
+	LUA_BASE LUA_HEAD "local s,reason,now=unpack(ARGV)\n"
+			  "local o=b..'o:'..s\n"
+			  "local r=call('HMGET',o,'upload','sink','attempt','parked_at')\n"
+			  "local wrong=check(o,r,3)\n"
+			  "if wrong then return wrong[1]==1 and {0} or wrong end\n"
+			  "if r[4] then return {0} end\n"
+			  "if not num(r[3]) then return {4,o} end\n"
+			  "call('ZREM',b..'late',s)\n"
+			  "call('ZREM',b..'g:'..r[1]..':'..r[2],s)\n"
+			  "call('ZADD',b..'p:'..r[1]..':'..r[2],s,s)\n"
+			  "call('ZADD',b..'parked',now,s)\n"
+			  "call('HSET',o,'parked_at',now,'reason',reason,'attempt',text(r[3]+1))\n"
+			  "head(r[1],r[2])\n"
+			  "return {0}\n";
+
+/* ARGV: 1 name 2 now */
+static const char outbox_unpark[] =
+	LUA_BASE LUA_HEAD "local s,now=unpack(ARGV)\n"
+			  "local o=b..'o:'..s\n"
+			  "local r=call('HMGET',o,'upload','sink','parked_at')\n"
+			  "local wrong=check(o,r,2)\n"
+			  "if wrong then return wrong[1]==1 and {0} or wrong end\n"
+			  "if not r[3] then return {0} end\n"
+			  "call('ZREM',b..'parked',s)\n"
+			  "call('ZREM',b..'p:'..r[1]..':'..r[2],s)\n"
+			  "call('ZADD',b..'g:'..r[1]..':'..r[2],s,s)\n"
+			  "call('ZADD',b..'late',now,s)\n"
+			  "call('HDEL',o,'parked_at','reason','op')\n"
+			  "call('HSET',o,'due_at',now,'attempt','0')\n"
 			  "head(r[1],r[2])\n"
 			  "return {0}\n";
 
@@ -393,14 +438,13 @@ static const char kv_put[] = "local k,call=KEYS[1],redis.call\n"
 			     "if ARGV[5]~='0' then call('PEXPIRE',k,ARGV[5]) end\n"
 			     "return {0}\n";
 
-/* ARGV: 1 ID:SINK of a group. Answers its messages too. */
+/* ARGV: 1 g:ID:SINK or p:ID:SINK of a group. Answers its messages too. */
 static const char move_group[] =
-	LUA_BASE "local out={0}\n"
-		 "for _,s in ipairs(call('ZRANGE',b..'g:'..ARGV[1],0,-1)) do\n"
-		 " out[#out+1]={s,unpack(call('HMGET',b..'o:'..s,'name','replace','data','due_at','"
-		 "attempt'))}\n"
-		 "end\n"
-		 "return out\n";
+	LUA_BASE LUA_MESSAGE "local out={0}\n"
+			     "for _,s in ipairs(call('ZRANGE',b..ARGV[1],0,-1)) do\n"
+			     " out[#out+1]=message(s)\n"
+			     "end\n"
+			     "return out\n";
 
 /*
  * ARGV: 1 id 2 status 3 kind 4 touched 5 delivered (0: not) 6 ended 7 removable 8 clock
@@ -455,23 +499,28 @@ static const char upload_enlist[] = LUA_BASE
 static const char upload_enlisted[] = LUA_BASE "call('SET',b..'timed','1')\n"
 					       "return {0}\n";
 
-/* ARGV: 1 upload 2 sink 3 clock 4 number, five for each message */
-static const char move_put_messages[] =
-	LUA_BASE LUA_NAMES "local upload,sink=ARGV[1],ARGV[2]\n"
-			   "local n=tonumber(ARGV[4])\n"
-			   "local g=b..'g:'..upload..':'..sink\n"
-			   "if call('ZCARD',g)>0 then return {2} end\n"
-			   "local first=names(ARGV[3],n)\n"
-			   "for k=0,n-1 do\n"
-			   " local called,replace,data,due,attempt=unpack(ARGV,5+5*k,9+5*k)\n"
-			   " local s=name(first+k)\n"
-			   " if k==0 then call('ZADD',b..'h:'..sink,due,upload) end\n"
-			   " call('ZADD',g,s,s)\n"
-			   " call('ZADD',b..'late',due,s)\n"
-			   " call('HSET',b..'o:'..s,'upload',upload,'sink',sink,'name',called,\n"
-			   "  'replace',replace,'data',data,'due_at',due,'attempt',attempt)\n"
-			   "end\n"
-			   "return {0}\n";
+/* ARGV: 1 upload 2 sink 3 clock 4 parked 5 number, seven for each message */
+static const char move_put_messages[] = LUA_BASE LUA_NAMES
+	"local upload,sink,parked=ARGV[1],ARGV[2],ARGV[4]=='1'\n"
+	"local n=tonumber(ARGV[5])\n"
+	"local g=b..(parked and 'p:' or 'g:')..upload..':'..sink\n"
+	"if call('ZCARD',g)>0 then return {2} end\n"
+	"local first=names(ARGV[3],n)\n"
+	"for k=0,n-1 do\n"
+	" local called,replace,data,due,attempt,at,reason=unpack(ARGV,6+7*k,12+7*k)\n"
+	" local s=name(first+k)\n"
+	" call('ZADD',g,s,s)\n"
+	" if parked then\n"
+	"  call('ZADD',b..'parked',at,s)\n"
+	"  call('HSET',b..'o:'..s,'parked_at',at,'reason',reason)\n"
+	" else\n"
+	"  if k==0 then call('ZADD',b..'h:'..sink,due,upload) end\n"
+	"  call('ZADD',b..'late',due,s)\n"
+	" end\n"
+	" call('HSET',b..'o:'..s,'upload',upload,'sink',sink,'name',called,\n"
+	"  'replace',replace,'data',data,'due_at',due,'attempt',attempt)\n"
+	"end\n"
+	"return {0}\n";
 
 /* Answers the layout's name. Writes, so that a replica and a full server are found out. */
 static const char all_probe[] =
@@ -483,13 +532,13 @@ static const char all_probe[] =
 	"end\n"
 	"return out\n";
 
-/* ARGV: 1 now. Answers open, pending, unfinished, late. */
+/* ARGV: 1 now. Answers open, pending, unfinished, late, parked. */
 static const char all_counts[] =
 	"local out,call={},redis.call\n"
 	"for i=1,#KEYS-1 do\n"
 	" local b=KEYS[i]\n"
 	" out[i]={call('ZCARD',b..'open'),call('ZCARD',b..'due'),call('ZCARD',b..'unfinished'),\n"
-	"  call('ZCOUNT',b..'late','-inf',ARGV[1])}\n"
+	"  call('ZCOUNT',b..'late','-inf',ARGV[1]),call('ZCARD',b..'parked')}\n"
 	"end\n"
 	"return out\n";
 
@@ -596,6 +645,26 @@ static const char all_heads[] =
 		 "end\n"
 		 "return out\n";
 
+/* ARGV: 1 time and 2 name of the last one seen 3 limit. Answers parked messages. */
+static const char all_parked[] = LUA_BASE LUA_MESSAGE
+	"local at,last,limit=unpack(ARGV)\n"
+	"local out={}\n"
+	"for i=1,#KEYS-1 do\n"
+	" b=KEYS[i]\n"
+	" local res,from,l={},0,0\n"
+	" repeat\n"
+	"  l=call('ZRANGEBYSCORE',b..'parked',at,'+inf','WITHSCORES','LIMIT',from,64)\n"
+	"  from=from+64\n"
+	"  for n=1,#l,2 do\n"
+	"   if #res<tonumber(limit) and (tonumber(l[n+1])>tonumber(at) or l[n]>last) then\n"
+	"    res[#res+1]=message(l[n])\n"
+	"   end\n"
+	"  end\n"
+	" until #l<128 or #res>=tonumber(limit)\n"
+	" out[i]=res\n"
+	"end\n"
+	"return out\n";
+
 const struct redis_script state_redis_scripts[SCRIPT_COUNT] = {
 	[SCRIPT_UPLOAD_CREATE] = {.name = "upload_create", .text = upload_create},
 	[SCRIPT_UPLOAD_CHANGE] = {.name = "upload_change", .text = upload_change},
@@ -611,6 +680,8 @@ const struct redis_script state_redis_scripts[SCRIPT_COUNT] = {
 	[SCRIPT_OUTBOX_TAKE] = {.name = "outbox_take", .text = outbox_take},
 	[SCRIPT_OUTBOX_SENT] = {.name = "outbox_sent", .text = outbox_sent},
 	[SCRIPT_OUTBOX_RETRY] = {.name = "outbox_retry", .text = outbox_retry},
+	[SCRIPT_OUTBOX_PARK] = {.name = "outbox_park", .text = outbox_park},
+	[SCRIPT_OUTBOX_UNPARK] = {.name = "outbox_unpark", .text = outbox_unpark},
 	[SCRIPT_KV_PUT] = {.name = "kv_put", .text = kv_put},
 	[SCRIPT_UPLOAD_ENLIST] = {.name = "upload_enlist", .text = upload_enlist},
 	[SCRIPT_UPLOAD_ENLISTED] = {.name = "upload_enlisted", .text = upload_enlisted},
@@ -625,4 +696,5 @@ const struct redis_script state_redis_scripts[SCRIPT_COUNT] = {
 	[SCRIPT_ALL_DUE] = {.name = "due", .text = all_due},
 	[SCRIPT_ALL_UNFINISHED] = {.name = "unfinished", .text = all_unfinished},
 	[SCRIPT_ALL_HEADS] = {.name = "heads", .text = all_heads},
+	[SCRIPT_ALL_PARKED] = {.name = "parked", .text = all_parked},
 };

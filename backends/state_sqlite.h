@@ -81,6 +81,32 @@ int state_sqlite_outbox_take(struct state *s, const char *sink, int64_t now, int
 	int max, state_outbox_fn *fn, void *arg, struct err *err);
 int state_sqlite_outbox_sent(struct state *s, const int64_t *ids, size_t n, struct err *err);
 int state_sqlite_outbox_retry(struct state *s, int64_t id, int64_t due_at, struct err *err);
+/*
+ * Within a change: a statement that takes one message away or brings one back and answers its
+ * upload and sink. Then the first that is left of them is the one to go next.
+ */
+int state_sqlite_outbox_step(
+	struct sql_conn *c, enum sql_id id, const struct sql_value *args, struct err *err);
+
+int state_sqlite_parked_park(
+	struct state *s, int64_t id, const char *reason, int64_t now, struct err *err);
+int state_sqlite_parked_unpark(struct state *s, int64_t id, int64_t now, struct err *err);
+int state_sqlite_parked_list(
+	struct state *s, const char *upload_id, state_outbox_fn *fn, void *arg, struct err *err);
+
+/* A message with strings of its own, as SQL_MOVE_MESSAGES and SQL_OUTBOX_PARKED answer it. */
+struct state_sqlite_message {
+	struct outbox_message m;
+	char *sink;
+	char *name;
+	char *data;
+	char *reason;
+};
+#define STATE_SQLITE_MESSAGES 64 /* of a page */
+/* Read up to a page of them and end the query. The number, or -1 and then there are none. */
+int state_sqlite_parked_read(
+	struct sql_query *q, struct state_sqlite_message *out, struct err *err);
+void state_sqlite_parked_free(struct state_sqlite_message *m);
 
 int state_sqlite_kv_counts(struct state *s, int64_t now, struct state_counts *out, struct err *err);
 enum state_result state_sqlite_kv_get(

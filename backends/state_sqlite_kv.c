@@ -17,6 +17,7 @@ int state_sqlite_kv_counts(struct state *s, int64_t now, struct state_counts *ou
 		out->pending_deliveries = state_sqlite_query_int(&q, 1);
 		out->failed_deliveries = state_sqlite_query_int(&q, 2);
 		out->late_messages = state_sqlite_query_int(&q, 3);
+		out->parked_messages = state_sqlite_query_int(&q, 4);
 	}
 	state_sqlite_query_end(&q);
 	state_sqlite_give_back(s, c);

@@ -85,15 +85,9 @@ int state_sqlite_move_uploads(struct state *s, state_move_row_fn *fn, void *arg,
 	return rc < 0 ? -1 : 0;
 }
 
-struct text_message { /* strings of its own */
-	struct outbox_message m;
-	char *sink;
-	char *name;
-	char *data;
-};
-
-int state_sqlite_move_messages(
-	struct state *s, state_move_message_fn *fn, void *arg, struct err *err)
+/* Those that are parked, or those that are not. */
+static int walk_messages(
+	struct state *s, bool parked, state_move_message_fn *fn, void *arg, struct err *err)
 {
 	char upload_id[UUID_SIZE] = "";
 	char *sink = mem_strdup("");
@@ -102,52 +96,39 @@ int state_sqlite_move_messages(
 	int rc = 0;
 
 	do {
-		struct text_message rows[PAGE];
+		struct state_sqlite_message page[STATE_SQLITE_MESSAGES];
 		struct sql_conn *c = state_sqlite_borrow(s, err);
 		struct sql_query q;
-		n = 0;
-		if (!c) {
-			rc = -1;
+		n = -1;
+		if (!c)
 			break;
-		}
 		state_sqlite_query_start(&q, c, SQL_MOVE_MESSAGES,
-			SQL_ARGS(
-				sql_text(upload_id), sql_text(sink), sql_int(after), sql_int(PAGE)),
+			SQL_ARGS(sql_text(upload_id), sql_text(sink), sql_int(after),
+				sql_int(STATE_SQLITE_MESSAGES), sql_int(parked)),
 			err);
-		while (n < PAGE && (rc = state_sqlite_query_step(&q, err)) > 0) {
-			struct text_message *t = &rows[n++];
-			*t = (struct text_message){
-				.m = {.id = state_sqlite_query_int(&q, 0),
-					.replace = state_sqlite_query_int(&q, 4) != 0,
-					.due_at = state_sqlite_query_int(&q, 6),
-					.attempt = (int)state_sqlite_query_int(&q, 7)},
-				.sink = state_sqlite_query_dup(&q, 2),
-				.name = state_sqlite_query_dup(&q, 3),
-				.data = state_sqlite_query_dup(&q, 5),
-			};
-			str_copy(t->m.upload_id, sizeof(t->m.upload_id),
-				state_sqlite_query_text(&q, 1));
-			t->m.sink = t->sink;
-			t->m.name = t->name;
-			t->m.data = t->data;
-		}
-		state_sqlite_query_end(&q);
+		n = state_sqlite_parked_read(&q, page, err);
 		state_sqlite_give_back(s, c);
-		rc = rc < 0 ? -1 : 0;
 		for (int i = 0; i < n; i++) {
-			struct text_message *t = &rows[i];
+			struct state_sqlite_message *t = &page[i];
 			if (rc == 0)
 				rc = fn(arg, &t->m, err);
 			after = t->m.id;
 			str_copy(upload_id, sizeof(upload_id), t->m.upload_id);
 			free(sink);
-			sink = t->sink;
-			free(t->name);
-			free(t->data);
+			sink = mem_strdup(t->sink);
+			state_sqlite_parked_free(t);
 		}
-	} while (rc == 0 && n == PAGE);
+	} while (rc == 0 && n == STATE_SQLITE_MESSAGES);
 	free(sink);
-	return rc < 0 ? -1 : 0;
+	return rc < 0 || n < 0 ? -1 : 0;
+}
+
+int state_sqlite_move_messages(
+	struct state *s, state_move_message_fn *fn, void *arg, struct err *err)
+{
+	if (walk_messages(s, false, fn, arg, err) < 0)
+		return -1;
+	return walk_messages(s, true, fn, arg, err);
 }
 
 struct put_args {
@@ -229,9 +210,10 @@ static enum state_result messages_write(struct sql_conn *c, void *arg, struct er
 	struct messages_args *a = arg;
 	const struct outbox_message *first = &a->msgs->items[0];
 	struct sql_query q;
+	bool parked = first->parked_at > 0;
 
-	state_sqlite_query_start(&q, c, SQL_OUTBOX_GROUP,
-		SQL_ARGS(sql_text(first->upload_id), sql_text(first->sink), sql_int(1)), err);
+	state_sqlite_query_start(&q, c, SQL_MOVE_HAS_MESSAGE,
+		SQL_ARGS(sql_text(first->upload_id), sql_text(first->sink), sql_int(parked)), err);
 	int rc = state_sqlite_query_step(&q, err);
 	state_sqlite_query_end(&q);
 	a->added = rc == 0;
@@ -240,7 +222,8 @@ static enum state_result messages_write(struct sql_conn *c, void *arg, struct er
 		rc = state_sqlite_query_run(c, SQL_MOVE_PUT_MESSAGE,
 			     SQL_ARGS(sql_text(m->upload_id), sql_text(m->sink), sql_text(m->name),
 				     sql_int(m->replace), sql_text(m->data), sql_int(m->due_at),
-				     sql_int(m->attempt), sql_int(i == 0)),
+				     sql_int(m->attempt), sql_int(i == 0 && !parked),
+				     sql_int(m->parked_at), sql_text(m->reason)),
 			     err) < 0
 			     ? -1
 			     : 0;

@@ -149,16 +149,19 @@ int state_sqlite_outbox_take(struct state *s, const char *sink, int64_t now, int
 	return rc;
 }
 
-/* What waited behind the message that is gone may go now. */
-static int forget(struct sql_conn *c, int64_t id, struct err *err)
+int state_sqlite_outbox_step(
+	struct sql_conn *c, enum sql_id id, const struct sql_value *args, struct err *err)
 {
 	struct sql_query q;
-	state_sqlite_query_start(&q, c, SQL_OUTBOX_SENT, SQL_ARGS(sql_int(id)), err);
+	state_sqlite_query_start(&q, c, id, args, err);
 	int rc = state_sqlite_query_step(&q, err);
 	if (rc > 0) {
 		struct sql_value upload_id = sql_text(state_sqlite_query_text(&q, 0));
 		struct sql_value sink = sql_text(state_sqlite_query_text(&q, 1));
-		rc = state_sqlite_query_run(c, SQL_OUTBOX_NEW_HEAD, SQL_ARGS(upload_id, sink), err);
+		rc = state_sqlite_query_run(c, SQL_OUTBOX_NO_HEAD, SQL_ARGS(upload_id, sink), err);
+		if (rc >= 0)
+			rc = state_sqlite_query_run(
+				c, SQL_OUTBOX_NEW_HEAD, SQL_ARGS(upload_id, sink), err);
 	}
 	state_sqlite_query_end(&q);
 	return rc < 0 ? -1 : 0;
@@ -173,7 +176,7 @@ static enum state_result sent_write(struct sql_conn *c, void *arg, struct err *e
 {
 	const struct sent_args *a = arg;
 	for (size_t i = 0; i < a->n; i++) {
-		if (forget(c, a->ids[i], err))
+		if (state_sqlite_outbox_step(c, SQL_OUTBOX_SENT, SQL_ARGS(sql_int(a->ids[i])), err))
 			return STATE_ERROR;
 	}
 	return STATE_OK;

@@ -111,7 +111,16 @@ static const char schema_4[] = "ALTER TABLE deliveries ADD COLUMN sha256 TEXT;"
 			       "CREATE INDEX uploads_times ON uploads(" UPLOAD_AT ",id);"
 			       "PRAGMA user_version=4;";
 
-const char *const state_sqlite_sql_migrations[] = {schema_1, schema_2, schema_3, schema_4};
+/* A parked message is due never, and no head. */
+static const char schema_5[] =
+	"ALTER TABLE outbox ADD COLUMN parked_at INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE outbox ADD COLUMN reason TEXT;"
+	"CREATE INDEX outbox_parked ON outbox(parked_at,id) WHERE parked_at>0;"
+	"PRAGMA user_version=5;";
+#define NEVER "9223372036854775807"
+
+const char *const state_sqlite_sql_migrations[] = {
+	schema_1, schema_2, schema_3, schema_4, schema_5};
 const int state_sqlite_sql_version =
 	(int)(sizeof(state_sqlite_sql_migrations) / sizeof(state_sqlite_sql_migrations[0]));
 
@@ -155,7 +164,8 @@ const char *const state_sqlite_sql[SQL_COUNT] = {
 		" (SELECT count(*) FROM deliveries INDEXED BY deliveries_due WHERE status=0),"
 		" (SELECT count(*) FROM deliveries INDEXED BY deliveries_unfinished"
 		"  WHERE status<>1 AND status=2),"
-		" (SELECT count(*) FROM outbox INDEXED BY outbox_due WHERE due_at<=?1)",
+		" (SELECT count(*) FROM outbox INDEXED BY outbox_due WHERE due_at<=?1),"
+		" (SELECT count(*) FROM outbox INDEXED BY outbox_parked WHERE parked_at>0)",
 
 	[SQL_UPLOAD_CREATE] =
 		"INSERT INTO uploads(id, kind, status, length, offset, beyond, fence,"
@@ -249,19 +259,33 @@ const char *const state_sqlite_sql[SQL_COUNT] = {
 		"INSERT INTO outbox(upload_id, sink, name, replaces, data, due_at, attempt, head)"
 		" VALUES(?1, ?2, ?3, ?4, ?5, ?6, 0,"
 		" NOT EXISTS (SELECT 1 FROM outbox INDEXED BY outbox_group"
-		"  WHERE upload_id=?1 AND sink=?2))",
+		"  WHERE upload_id=?1 AND sink=?2 AND parked_at=0))",
 	[SQL_OUTBOX_HEADS] =
 		"SELECT upload_id FROM outbox INDEXED BY outbox_head"
 		" WHERE head=1 AND sink=?1 AND due_at<=?2 ORDER BY due_at, id LIMIT ?3",
 	[SQL_OUTBOX_GROUP] = "SELECT id, name, replaces, data, due_at, attempt"
 			     " FROM outbox INDEXED BY outbox_group"
-			     " WHERE upload_id=?1 AND sink=?2 ORDER BY id LIMIT ?3",
+			     " WHERE upload_id=?1 AND sink=?2 AND parked_at=0 ORDER BY id LIMIT ?3",
 	[SQL_OUTBOX_PUSH] = "UPDATE outbox SET due_at=?2 WHERE id=?1",
 	[SQL_OUTBOX_SENT] = "DELETE FROM outbox WHERE id=?1 RETURNING upload_id, sink",
 	[SQL_OUTBOX_NEW_HEAD] =
 		"UPDATE outbox SET head=1 WHERE id=(SELECT id FROM outbox INDEXED BY outbox_group"
-		" WHERE upload_id=?1 AND sink=?2 ORDER BY id LIMIT 1) AND head=0",
-	[SQL_OUTBOX_RETRY] = "UPDATE outbox SET due_at=?2, attempt=attempt+1 WHERE id=?1",
+		" WHERE upload_id=?1 AND sink=?2 AND parked_at=0 ORDER BY id LIMIT 1) AND head=0",
+	[SQL_OUTBOX_NO_HEAD] = "UPDATE outbox INDEXED BY outbox_group SET head=0"
+			       " WHERE upload_id=?1 AND sink=?2 AND head=1",
+	[SQL_OUTBOX_RETRY] = "UPDATE outbox SET due_at=?2, attempt=attempt+1"
+			     " WHERE id=?1 AND parked_at=0",
+	[SQL_OUTBOX_PARK] =
+		"UPDATE outbox SET parked_at=?2, reason=?3, attempt=attempt+1, head=0,"
+		" due_at=" NEVER " WHERE id=?1 AND parked_at=0 RETURNING upload_id, sink",
+	[SQL_OUTBOX_UNPARK] = "UPDATE outbox SET parked_at=0, reason=NULL, attempt=0, due_at=?2"
+			      " WHERE id=?1 AND parked_at>0 RETURNING upload_id, sink",
+	/* ?1 time and ?2 id of the last one seen ?3 upload (NULL: any) ?4 limit */
+	[SQL_OUTBOX_PARKED] =
+		"SELECT id, upload_id, sink, name, replaces, data, due_at, attempt, parked_at, "
+		"reason"
+		" FROM outbox INDEXED BY outbox_parked WHERE parked_at>0 AND (parked_at,id)>(?1,?2)"
+		" AND (?3 IS NULL OR upload_id=?3) ORDER BY parked_at, id LIMIT ?4",
 
 	[SQL_KV_GET] = "SELECT value FROM kv WHERE key=?1 AND (expires_at=0 OR expires_at>?2)",
 	[SQL_KV_SET] = "INSERT INTO kv(key, value, expires_at) VALUES(?1, ?2, ?3) ON CONFLICT(key)"
@@ -278,9 +302,10 @@ const char *const state_sqlite_sql[SQL_COUNT] = {
 		" completed_at, metadata, manifest, concat, token, owner, delivered_at, ended_at,"
 		" removable FROM uploads WHERE seq>?1 ORDER BY seq LIMIT ?2",
 	[SQL_MOVE_MESSAGES] =
-		"SELECT id, upload_id, sink, name, replaces, data, due_at, attempt"
+		"SELECT id, upload_id, sink, name, replaces, data, due_at, attempt, parked_at, "
+		"reason"
 		" FROM outbox INDEXED BY outbox_group WHERE (upload_id,sink,id)>(?1,?2,?3)"
-		" ORDER BY upload_id, sink, id LIMIT ?4",
+		" AND (parked_at>0)=?5 ORDER BY upload_id, sink, id LIMIT ?4",
 	[SQL_MOVE_PUT_UPLOAD] =
 		"INSERT INTO uploads(id, kind, status, length, offset, beyond, fence,"
 		" created_at, touched_at, completed_at, delivered_at, ended_at, removable,"
@@ -292,6 +317,9 @@ const char *const state_sqlite_sql[SQL_COUNT] = {
 		" lease_until, next_at, queued_at, ended_at, location, issues, sha256)"
 		" VALUES(?1, ?2, ?3, ?4, ?5, ?6, 0, ?6, ?7, ?8, ?9, ?10, ?11)",
 	[SQL_MOVE_PUT_MESSAGE] =
-		"INSERT INTO outbox(upload_id, sink, name, replaces, data, due_at, attempt, head)"
-		" VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+		"INSERT INTO outbox(upload_id, sink, name, replaces, data, due_at, attempt, head,"
+		" parked_at, reason) VALUES(?1, ?2, ?3, ?4, ?5, iif(?9>0," NEVER
+		",?6), ?7, ?8, ?9, ?10)",
+	[SQL_MOVE_HAS_MESSAGE] = "SELECT 1 FROM outbox INDEXED BY outbox_group"
+				 " WHERE upload_id=?1 AND sink=?2 AND (parked_at>0)=?3 LIMIT 1",
 };

@@ -73,6 +73,7 @@ int app_sinks_open(
 {
 	bool bus_for_events = false;
 
+	n->max_retry = c->max_retry;
 	for (size_t i = 0; b->publish[i]; i++) {
 		for (enum notify_kind kind = NOTIFY_REPORT; kind <= NOTIFY_EVENT; kind++) {
 			struct publisher *p = open_bus(c, b->publish[i], kind, err);

@@ -22,13 +22,15 @@ static void add_counts(struct http_request *r)
 		"# TYPE dex_server_active_uploads gauge\n"
 		"dex_server_active_uploads %" PRId64 "\n"
 		"# HELP dex_server_queue_messages What waits: pending and failed deliveries, "
-		"unsent "
-		"reports and events.\n"
+		"unsent reports and events, and those that are parked because their sink refuses "
+		"them.\n"
 		"# TYPE dex_server_queue_messages gauge\n"
 		"dex_server_queue_messages{queue=\"deliveries\"} %" PRId64 "\n"
 		"dex_server_queue_messages{queue=\"failed_deliveries\"} %" PRId64 "\n"
-		"dex_server_queue_messages{queue=\"messages\"} %" PRId64 "\n",
-		n.open_uploads, n.pending_deliveries, n.failed_deliveries, n.late_messages);
+		"dex_server_queue_messages{queue=\"messages\"} %" PRId64 "\n"
+		"dex_server_queue_messages{queue=\"parked_messages\"} %" PRId64 "\n",
+		n.open_uploads, n.pending_deliveries, n.failed_deliveries, n.late_messages,
+		n.parked_messages);
 }
 
 /* What df(1) calls available and size. Where the folder is not there, there is nothing to tell. */

@@ -85,7 +85,7 @@ static void assert_same(struct state *s, const char *expected)
 
 #define UPLOADS 9
 #define DELIVERIES 6
-#define MESSAGES 6
+#define MESSAGES 9
 
 struct records {
 	struct upload rich, deferred, partial, due, failed, delivered, expired, terminated, removed;
@@ -191,6 +191,13 @@ static void make_messages(struct state_world *w, struct records *r)
 	struct seen_messages seen = state_world_take(w, "bus", NOW, 10);
 	for (int i = 0; i < seen.n; i++)
 		state_world_ok(w, state_outbox_retry(w->s, seen.ids[i], NOW + 20, &w->err));
+	static const char *const names[] = {"poison", "later", "poison too"};
+	for (int i = 0; i < 3; i++)
+		state_world_add_message(w, r->rich.id, "refusing", names[i], NOW);
+	seen = state_world_take(w, "refusing", NOW, 10);
+	for (int i = 0; i < 3; i += 2)
+		state_world_ok(w, state_outbox_park(w->s, seen.ids[i], "too \xc3\xa4 large",
+					  NOW + 30 - i, &w->err));
 }
 
 static void make_records(struct state_world *w, struct records *r)
@@ -269,6 +276,7 @@ static void find_work(struct state_world *w, const struct records *r, struct sta
 	assert_int_equal(c.pending_deliveries, before.pending_deliveries);
 	assert_int_equal(c.failed_deliveries, before.failed_deliveries);
 	assert_int_equal(c.late_messages, before.late_messages);
+	assert_int_equal(c.parked_messages, 2);
 	assert_found(w, state_upload_scan_stale, NOW, &r->deferred, 1);
 	const struct upload stale[] = {r->rich, r->deferred, r->partial};
 	assert_found(w, state_upload_scan_stale, NOW + 3 * SECOND, stale, 3);

@@ -3,6 +3,7 @@
  * What state.h promises about deliveries and messages, held against every state store: a further
  * one is a further row in tests/lib/state_world.c.
  */
+#include "core/base/buf.h"
 #include "core/base/clock.h"
 #include "core/base/err.h"
 #include "core/store/state.h"
@@ -487,6 +488,98 @@ static void outbox_late_answer_hits_no_other_message(void **state)
 	assert_string_equal(state_world_take(w, "bus", NOW, 9).names, "new ");
 }
 
+static int see_reason(void *arg, const struct outbox_message *m)
+{
+	struct buf *out = arg;
+	assert_int_equal(m->due_at, 0);
+	assert_string_equal(m->sink, "bus");
+	assert_string_equal(m->data, "{}");
+	return buf_printf(out, "%s %lld %s\n", m->name, (long long)(m->parked_at - NOW), m->reason);
+}
+
+static void parked_message_lets_others_go(void **state)
+{
+	struct state_world *w = *state;
+	struct upload u[2];
+	struct buf text;
+	for (int i = 0; i < 2; i++)
+		state_world_upload(w, &u[i], 1);
+	state_world_add_message(w, u[0].id, "bus", "a1", NOW);
+	state_world_add_message(w, u[0].id, "bus", "a2", NOW);
+	state_world_add_message(w, u[1].id, "bus", "b1", NOW);
+	struct seen_messages seen = state_world_take(w, "bus", NOW, 1);
+	assert_string_equal(seen.names, "a1 ");
+	state_world_ok(
+		w, state_outbox_park(w->s, seen.ids[0], "bus: 413 too large", NOW + 5, &w->err));
+	/* Parked is parked: late answers of another sweep change nothing. */
+	state_world_ok(w, state_outbox_park(w->s, seen.ids[0], "again", NOW + 9, &w->err));
+	state_world_ok(w, state_outbox_retry(w->s, seen.ids[0], NOW, &w->err));
+	struct state_counts c = state_world_counts(w);
+	assert_int_equal(c.parked_messages, 1);
+	assert_int_equal(c.late_messages, 2);
+
+	buf_init(&text, 256);
+	state_world_ok(w, state_outbox_parked(w->s, u[0].id, see_reason, &text, &w->err));
+	assert_string_equal(buf_str(&text), "a1 5 bus: 413 too large\n");
+	buf_free(&text);
+	assert_int_equal(state_world_parked(w, NULL).n, 1);
+	assert_int_equal(state_world_parked(w, NULL).attempt, 1);
+	assert_int_equal(state_world_parked(w, u[1].id).n, 0);
+
+	seen = state_world_take(w, "bus", NOW + 2 * SECOND, 9);
+	assert_string_equal(seen.names, "a2 b1 ");
+	state_world_add_message(w, u[0].id, "bus", "a3", NOW);
+	state_world_sent(w, &seen);
+	assert_string_equal(state_world_take(w, "bus", NOW + 2 * SECOND, 9).names, "a3 ");
+}
+
+static void parked_message_goes_first_when_it_is_sent_again(void **state)
+{
+	struct state_world *w = *state;
+	struct upload u;
+	state_world_upload(w, &u, 1);
+	state_world_add_message(w, u.id, "bus", "a1", NOW);
+	state_world_add_message(w, u.id, "bus", "a2", NOW + SECOND);
+	struct seen_messages seen = state_world_take(w, "bus", NOW, 9);
+	state_world_ok(w, state_outbox_park(w->s, seen.ids[0], "no", NOW, &w->err));
+	state_world_close(w);
+	state_world_open(w);
+	seen = state_world_parked(w, NULL);
+	assert_int_equal(seen.n, 1);
+	state_world_ok(w, state_outbox_unpark(w->s, seen.ids[0], NOW + 2 * SECOND, &w->err));
+	state_world_ok(w, state_outbox_unpark(w->s, seen.ids[0], NOW, &w->err));
+	assert_int_equal(state_world_parked(w, NULL).n, 0);
+	assert_int_equal(state_world_counts(w).parked_messages, 0);
+	/* Not due yet: what is behind it waits. */
+	assert_int_equal(state_world_take(w, "bus", NOW + SECOND, 9).n, 0);
+	seen = state_world_take(w, "bus", NOW + 2 * SECOND, 9);
+	assert_string_equal(seen.names, "a1 a2 ");
+	assert_int_equal(seen.attempt, 0);
+}
+
+static void parked_messages_can_be_forgotten_and_are_many(void **state)
+{
+	struct state_world *w = *state;
+	enum { MANY = 70 }; /* more than a page, in the end all of one upload */
+	struct upload u;
+	state_world_upload(w, &u, 1);
+	for (int i = 0; i < MANY; i++)
+		state_world_add_message(w, u.id, "bus", "m", NOW);
+	for (int i = 0; i < MANY; i++) {
+		struct seen_messages seen = state_world_take(w, "bus", NOW + i * SECOND, 1);
+		assert_int_equal(seen.n, 1);
+		state_world_ok(w, state_outbox_park(w->s, seen.ids[0], "no", NOW, &w->err));
+	}
+	assert_int_equal(state_world_counts(w).parked_messages, MANY);
+	struct seen_messages all = state_world_parked(w, NULL);
+	assert_int_equal(all.n, MANY);
+	assert_int_equal(state_world_parked(w, u.id).n, MANY);
+	state_world_ok(w, state_outbox_sent(w->s, all.ids, MANY, &w->err));
+	assert_int_equal(state_world_parked(w, NULL).n, 0);
+	assert_int_equal(state_world_counts(w).parked_messages, 0);
+	assert_int_equal(state_world_take(w, "bus", NOW + 99 * SECOND, 9).n, 0);
+}
+
 #define TEST(fn)                          \
 	{                                 \
 #fn, fn, NULL, NULL, NULL \
@@ -507,6 +600,9 @@ static const struct CMUnitTest tests[] = {
 	TEST(outbox_keeps_order_when_one_is_tried_again),
 	TEST(outbox_takes_oldest_uploads_first),
 	TEST(outbox_late_answer_hits_no_other_message),
+	TEST(parked_message_lets_others_go),
+	TEST(parked_message_goes_first_when_it_is_sent_again),
+	TEST(parked_messages_can_be_forgotten_and_are_many),
 };
 #undef TEST
 

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,8 +24,9 @@
 struct double_sink {
 	struct publisher base;
 	struct buf seen;
-	bool repeat;     /* of the last one */
-	const char *bad; /* messages that contain this fail */
+	bool repeat;        /* of the last one */
+	const char *bad;    /* messages that contain this fail */
+	const char *poison; /* those are refused */
 	size_t calls;
 };
 
@@ -52,6 +54,8 @@ static int double_send(
 	s->repeat = repeat;
 	if (s->bad && strstr(m->data, s->bad))
 		return err_set(err, ERR_UNAVAILABLE, __func__, "down");
+	if (s->poison && strstr(m->data, s->poison))
+		return err_set(err, ERR_TOO_LARGE, __func__, "413 too large");
 	(void)buf_add(&s->seen, m->data, m->len);
 	return buf_add_char(&s->seen, '\n');
 }
@@ -227,6 +231,7 @@ static void test_failure_holds_back_later_messages_of_that_upload_only(void **st
 struct taken {
 	char texts[8][32];
 	int attempts[8];
+	int64_t ids[8];
 	size_t n;
 };
 
@@ -234,6 +239,7 @@ static int take(void *arg, const struct outbox_message *m)
 {
 	struct taken *t = arg;
 	str_copy(t->texts[t->n], sizeof(t->texts[0]), m->data);
+	t->ids[t->n] = m->id;
 	t->attempts[t->n++] = m->attempt;
 	return 0;
 }
@@ -276,6 +282,85 @@ static void test_sink_that_is_down_is_left_alone_after_a_few(void **state)
 	}
 	flush(f, 0, 3);
 	assert_int_equal(f->remote->calls, 3);
+}
+
+struct parked {
+	char text[256];
+	size_t n;
+};
+
+static int see_parked(void *arg, const struct outbox_message *m)
+{
+	struct parked *p = arg;
+	snprintf(p->text, sizeof(p->text), "%s %d %s", m->data, m->attempt, m->reason);
+	p->n++;
+	return 0;
+}
+
+static struct parked parked(struct fixture *f)
+{
+	struct parked p = {0};
+	assert_int_equal(state_outbox_parked(f->w->app.state, NULL, see_parked, &p, &f->err), 0);
+	return p;
+}
+
+static void test_refused_message_is_parked_and_the_next_one_goes(void **state)
+{
+	struct fixture *f = *state;
+	f->remote->poison = "a1";
+	queue(f, ID_A, "a1", 1);
+	queue(f, ID_A, "a2", 1);
+	flush(f, 1, 1);
+	assert_int_equal(parked(f).n, 1);
+	assert_string_equal(parked(f).text, "{\"m\":\"a1\"} 1 remote: 413 too large");
+	assert_string_equal(buf_str(&f->remote->seen), "{\"m\":\"a2\"}\n");
+}
+
+static void test_refused_message_has_its_repeats(void **state)
+{
+	struct fixture *f = *state;
+	struct taken t = {0};
+	f->n.max_retry = 2;
+	f->remote->poison = "a1";
+	queue(f, ID_A, "a1", 1);
+	flush(f, 0, 1);
+	/* put off: its pause is not over */
+	flush(f, 0, 0);
+	assert_int_equal(f->remote->calls, 1);
+	assert_int_equal(parked(f).n, 0);
+	assert_int_equal(state_outbox_take(f->w->app.state, "remote",
+				 clock_now() + 600 * CLOCK_US_PER_S, 1, 8, take, &t, &f->err),
+		0);
+	assert_int_equal(t.attempts[0], 1);
+	/* which counts as the second try */
+	assert_int_equal(state_outbox_retry(f->w->app.state, t.ids[0], clock_now(), &f->err), 0);
+	flush(f, 0, 1);
+	assert_int_equal(parked(f).n, 1);
+	assert_int_equal(f->remote->calls, 2);
+}
+
+static void test_outage_parks_nothing(void **state)
+{
+	struct fixture *f = *state;
+	f->remote->bad = "a1";
+	queue(f, ID_A, "a1", 1);
+	flush(f, 0, 1);
+	assert_int_equal(parked(f).n, 0);
+}
+
+static void test_refused_messages_do_not_mean_that_the_sink_is_down(void **state)
+{
+	struct fixture *f = *state;
+	f->remote->poison = "x";
+	for (int i = 0; i < 10; i++) {
+		char id[UUID_SIZE];
+		random_uuid(id);
+		queue(f, id, "x", 2);
+	}
+	queue(f, ID_A, "a1", 1);
+	flush(f, 1, 10);
+	assert_int_equal(parked(f).n, 10);
+	assert_string_equal(buf_str(&f->remote->seen), "{\"m\":\"a1\"}\n");
 }
 
 static void test_more_than_one_batch_is_sent(void **state)
@@ -323,6 +408,10 @@ int main(void)
 		TEST(failure_holds_back_later_messages_of_that_upload_only),
 		TEST(failed_message_comes_back_first_after_its_pause),
 		TEST(sink_that_is_down_is_left_alone_after_a_few),
+		TEST(refused_message_is_parked_and_the_next_one_goes),
+		TEST(refused_message_has_its_repeats),
+		TEST(outage_parks_nothing),
+		TEST(refused_messages_do_not_mean_that_the_sink_is_down),
 		TEST(more_than_one_batch_is_sent),
 		TEST(stop_sends_nothing_more),
 		TEST(find_by_name),

@@ -199,6 +199,14 @@ static void all_of_it(struct state_world *w, struct lossy_proxy *proxy, int lose
 	LOST(state_outbox_retry(w->s, seen.ids[0], NOW + 5, &w->err));
 	seen = state_world_take(w, sink, NOW + 5, 1);
 	assert_int_equal(seen.attempt, 1);
+	LOST(state_outbox_park(w->s, seen.ids[0], "no", NOW + 5, &w->err));
+	seen = state_world_parked(w, u.id);
+	assert_int_equal(seen.n, 1);
+	assert_int_equal(seen.attempt, 2);
+	LOST(state_outbox_unpark(w->s, seen.ids[0], NOW + 5, &w->err));
+	seen = state_world_take(w, sink, NOW + 5, 1);
+	assert_string_equal(seen.names, "created ");
+	assert_int_equal(seen.attempt, 0);
 	LOST(state_outbox_sent(w->s, seen.ids, 1, &w->err));
 
 	m.name = "retired";

@@ -8,6 +8,7 @@
 #include "core/base/clock.h"
 #include "core/base/err.h"
 #include "core/base/log.h"
+#include "core/base/random.h"
 #include "core/base/str.h"
 #include "core/dex/routing.h"
 #include "core/dex/sweep.h"
@@ -18,11 +19,13 @@
 #include "tools/listener.h"
 #include "tools/migrate.h"
 #include "tools/options.h"
+#include "tools/parked.h"
 #include "tools/pool.h"
 #include "tools/progress.h"
 #include "tools/queue.h"
 #include "tools/recover.h"
 #include "tools/stop.h"
+#include "tools/verify.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,12 +36,15 @@
 #define LOOK_MS 5000
 #define LOOK_BUS_MS 1000
 #define SWEEP_MS 60000
+#define SEED_MAX UINT64_C(1000000000) /* short enough to be typed */
 
 enum status {
 	STATUS_OK = 0,
 	STATUS_FAILED = 1,
 	STATUS_USAGE = 2,
 	STATUS_OUTAGE = 3,
+	STATUS_FOUND = 4,   /* by --verify */
+	STATUS_STOPPED = 5, /* --verify, before its end */
 };
 
 /* What one invocation is about. */
@@ -199,6 +205,35 @@ static enum status watch(const struct call *c)
 	return STATUS_OK;
 }
 
+static enum status verify(const struct call *c)
+{
+	const struct options *o = c->o;
+	struct err err = {0};
+	struct verify_options v = {
+		.app = c->app,
+		.upload = o->upload,
+		.since = o->since,
+		.until = o->until ? o->until : clock_now(),
+		.part = o->sample > 0.0 ? o->sample : 1.0,
+		.seed = o->seed,
+		.jobs = c->jobs,
+		.quiet = o->quiet,
+		.progress = c->progress,
+	};
+	if (!o->seeded)
+		v.seed = random_below(SEED_MAX);
+	switch (verify_run(&v, &err)) {
+	case VERIFY_FINE:
+		return STATUS_OK;
+	case VERIFY_FOUND:
+		return STATUS_FOUND;
+	case VERIFY_STOPPED:
+		return STATUS_STOPPED;
+	default:
+		return complain(STATUS_OUTAGE, &err);
+	}
+}
+
 static enum status dispatch(const struct call *c)
 {
 	struct err err = {0};
@@ -208,9 +243,19 @@ static enum status dispatch(const struct call *c)
 		return list_print(c->app, c->filter, o->limit, o->json, &err) < 0
 			       ? complain(STATUS_OUTAGE, &err)
 			       : STATUS_OK;
+	if (o->verify)
+		return verify(c);
 	if (o->recover)
 		return recover_uploads(c->app, o->dry_run, &err) < 0 ? complain(STATUS_OUTAGE, &err)
 								     : STATUS_OK;
+	if (o->drop_parked)
+		return parked_do(c->app, PARKED_DROP, o->upload, o->dry_run, o->quiet, &err) < 0
+			       ? complain(STATUS_OUTAGE, &err)
+			       : STATUS_OK;
+	/* A message has a sink, not a target. */
+	if (o->retry && !o->target &&
+		parked_do(c->app, PARKED_SEND_AGAIN, o->upload, o->dry_run, o->quiet, &err) < 0)
+		return complain(STATUS_OUTAGE, &err);
 	if (o->dry_run)
 		return queue_dry_run(c->app, c->filter, o->retry, o->limit, &err) < 0
 			       ? complain(STATUS_OUTAGE, &err)

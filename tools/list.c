@@ -8,6 +8,7 @@
 #include "core/dex/routing.h"
 #include "core/store/state.h"
 #include "tools/human.h"
+#include "tools/parked.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -109,7 +110,12 @@ int list_print(
 			l.target_width = len;
 	}
 	int rc = state_delivery_unfinished(a->state, f, print_one, &l, err);
+	int parked = 0;
+	if (rc == 0 && !(f && f->target)) {
+		parked = parked_list(a, f ? f->upload_id : NULL, json, l.n, limit, err);
+		rc = parked < 0 ? -1 : 0;
+	}
 	if (json)
-		fputs(l.n > 0 ? "\n]\n" : "[]\n", stdout);
+		fputs(l.n > 0 || parked > 0 ? "\n]\n" : "[]\n", stdout);
 	return rc;
 }

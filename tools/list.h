@@ -10,9 +10,9 @@ struct delivery_filter;
 struct err;
 
 /*
- * Pending and failed deliveries on standard output, oldest first, at most ${limit} (0: all): a
- * table with a head line (nothing at all when there are none), or a JSON array. -1: the state store
- * failed.
+ * Pending and failed deliveries, oldest first, then parked messages (not where ${f} names a target)
+ * on standard output, at most ${limit} (0: all): tables with head lines (nothing at all when there
+ * are none), or a JSON array. -1: the state store failed.
  */
 int list_print(
 	struct app *a, const struct delivery_filter *f, size_t limit, bool json, struct err *err);

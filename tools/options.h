@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* The command line of dex-deliver. */
 
@@ -18,6 +19,16 @@ struct options {
 	bool recover;
 	bool watch;
 	bool retry;
+	bool drop_parked;
+	bool verify;
+	bool all;
+	double sample; /* part of all uploads, 0: not given */
+	uint64_t seed;
+	bool seeded;
+	bool report;
+	bool csv;
+	int64_t since; /* microseconds, 0: not given */
+	int64_t until;
 	bool list;
 	bool json;
 	bool dry_run;

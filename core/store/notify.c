@@ -189,6 +189,7 @@ static int64_t pause_us(int attempt)
 
 struct flush {
 	struct state *state;
+	uint64_t max_retry;
 	bool (*stop)(void *arg);
 	void *arg;
 	size_t sent;
@@ -205,13 +206,22 @@ static bool must_wait(const struct taken *t, size_t i, const bool *failed)
 	return false;
 }
 
-static int put_off(struct flush *f, const struct publisher *p, const struct outbox_message *m,
+/* Refused once more than it is worth. */
+static bool hopeless(const struct flush *f, const struct outbox_message *m, const struct err *cause)
+{
+	return publish_refused(cause) && (uint64_t)m->attempt >= f->max_retry;
+}
+
+static int set_aside(struct flush *f, const struct publisher *p, const struct outbox_message *m,
 	const struct err *cause, struct err *err)
 {
-	LOG(LOG_LEVEL_WARN, "message put off", log_str("upload_id", m->upload_id),
-		log_str("sink", publish_name(p)), log_str("name", m->name),
-		log_int("attempt", m->attempt + 1), log_err(cause));
+	bool park = hopeless(f, m, cause);
 	f->failed++;
+	LOG(park ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, park ? "message parked" : "message put off",
+		log_str("upload_id", m->upload_id), log_str("sink", publish_name(p)),
+		log_str("name", m->name), log_int("attempt", m->attempt + 1), log_err(cause));
+	if (park)
+		return state_outbox_park(f->state, m->id, cause->text, clock_now(), err);
 	return state_outbox_retry(f->state, m->id, clock_now() + pause_us(m->attempt), err);
 }
 
@@ -250,9 +260,11 @@ static int send_taken(
 				count_event(m->name);
 			continue;
 		}
-		failed[i] = true;
-		if (put_off(f, sink->publisher, m, &cause, err) < 0)
+		failed[i] = !hopeless(f, m, &cause); /* those behind a parked one go */
+		if (set_aside(f, sink->publisher, m, &cause, err) < 0)
 			rc = -1;
+		else if (publish_refused(&cause))
+			in_a_row = 0; /* it is not down */
 		else if (++in_a_row == FAILURES_MAX)
 			rc = 0;
 	}
@@ -286,7 +298,7 @@ static int flush_sink(struct flush *f, const struct notify_sink *sink, struct er
 int notify_flush(const struct notify *n, struct state *state, bool (*stop)(void *arg), void *arg,
 	size_t *sent, size_t *failed, struct err *err)
 {
-	struct flush f = {.state = state, .stop = stop, .arg = arg};
+	struct flush f = {.state = state, .max_retry = n->max_retry, .stop = stop, .arg = arg};
 	int rc = 0;
 	for (size_t i = 0; rc == 0 && i < n->n; i++)
 		rc = flush_sink(&f, &n->sinks[i], err);

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /*
  * Where reports and events go. A caller gathers the messages of one state transition in a batch,
@@ -33,6 +34,7 @@ struct notify_sink {
 struct notify {
 	struct notify_sink sinks[NOTIFY_SINKS_MAX];
 	size_t n;
+	uint64_t max_retry; /* repeats of a message that is refused, before it is parked */
 };
 /* Close all publishers. */
 void notify_close(struct notify *n);
@@ -60,8 +62,10 @@ void notify_batch_send_local(struct notify_batch *b);
 
 /*
  * Send what is due in the outbox of every sink, in order per upload, until nothing is due or
- * ${stop} answers true. A failed message is put off with growing pauses. ${sent} and ${failed}
- * count. -1 only when the state store fails.
+ * ${stop} answers true. A failed message is put off with growing pauses: for as long as it takes
+ * where the sink is down. One that the sink refuses (publish_refused) is parked after ${max_retry}
+ * repeats, so that those behind it may go. ${sent} and ${failed} count, parked ones among the
+ * failed. -1 only when the state store fails.
  */
 int notify_flush(const struct notify *n, struct state *state, bool (*stop)(void *arg), void *arg,
 	size_t *sent, size_t *failed, struct err *err);

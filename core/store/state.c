@@ -349,6 +349,30 @@ int state_outbox_retry(struct state *s, int64_t id, int64_t due_at, struct err *
 	return end(s, "outbox_retry", NULL, s->backend->outbox_retry(s, id, due_at, err), err);
 }
 
+int state_outbox_park(struct state *s, int64_t id, const char *reason, int64_t now, struct err *err)
+{
+	int rc;
+	if (now <= 0)
+		rc = bad(err, "a time is missing");
+	else
+		rc = s->backend->outbox_park(s, id, reason, now, err);
+	return end(s, "outbox_park", NULL, rc, err);
+}
+
+int state_outbox_unpark(struct state *s, int64_t id, int64_t now, struct err *err)
+{
+	return end(s, "outbox_unpark", NULL, s->backend->outbox_unpark(s, id, now, err), err);
+}
+
+int state_outbox_parked(
+	struct state *s, const char *upload_id, state_outbox_fn *fn, void *arg, struct err *err)
+{
+	int rc = upload_id ? check_id(upload_id, err) : 0;
+	if (rc == 0)
+		rc = s->backend->outbox_parked(s, upload_id, fn, arg, err);
+	return end(s, "outbox_parked", upload_id, rc, err);
+}
+
 int state_counts(struct state *s, int64_t now, struct state_counts *out, struct err *err)
 {
 	*out = (struct state_counts){0};

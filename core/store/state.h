@@ -80,8 +80,10 @@ struct outbox_message {
 	const char *name; /* action or event type */
 	bool replace;
 	const char *data;
-	int64_t due_at; /* not to be sent by a sweep before this time */
-	int attempt;    /* failed tries so far */
+	int64_t due_at;     /* not to be sent by a sweep before this time; 0 where it is parked */
+	int attempt;        /* failed tries so far */
+	int64_t parked_at;  /* set aside then, see state_outbox_park; 0: not */
+	const char *reason; /* why it was parked; NULL unless it is */
 };
 struct outbox_list {
 	const struct outbox_message *items;
@@ -280,10 +282,21 @@ typedef int state_outbox_fn(void *arg, const struct outbox_message *m);
  */
 int state_outbox_take(struct state *s, const char *sink, int64_t now, int64_t lease_ms, int max,
 	state_outbox_fn *fn, void *arg, struct err *err);
-/* Sent: forget ${n} messages. */
+/* Sent, or no longer wanted: forget ${n} messages, parked ones too. */
 int state_outbox_sent(struct state *s, const int64_t *ids, size_t n, struct err *err);
 /* Not sent: try again at ${due_at}; attempt + 1. */
 int state_outbox_retry(struct state *s, int64_t id, int64_t due_at, struct err *err);
+/*
+ * A message that its sink will never take: attempt + 1, and set it aside for a person to look at,
+ * with the ${reason} (one line of text). What waits behind it may go.
+ */
+int state_outbox_park(
+	struct state *s, int64_t id, const char *reason, int64_t now, struct err *err);
+/* A parked message is to be sent again: due at once, with attempt 0, in front of later ones. */
+int state_outbox_unpark(struct state *s, int64_t id, int64_t now, struct err *err);
+/* All parked messages (NULL: of any upload). Memory is that of a page, the order the store's. */
+int state_outbox_parked(
+	struct state *s, const char *upload_id, state_outbox_fn *fn, void *arg, struct err *err);
 
 /* --- counts and small shared values --- */
 
@@ -292,6 +305,7 @@ struct state_counts { /* each from an index of the work at hand, not of all uplo
 	int64_t pending_deliveries;
 	int64_t failed_deliveries;
 	int64_t late_messages; /* outbox messages due at or before now */
+	int64_t parked_messages;
 };
 int state_counts(struct state *s, int64_t now, struct state_counts *out, struct err *err);
 

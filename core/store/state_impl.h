@@ -83,6 +83,11 @@ struct state_backend {
 		int max, state_outbox_fn *fn, void *arg, struct err *err);
 	int (*outbox_sent)(struct state *s, const int64_t *ids, size_t n, struct err *err);
 	int (*outbox_retry)(struct state *s, int64_t id, int64_t due_at, struct err *err);
+	int (*outbox_park)(
+		struct state *s, int64_t id, const char *reason, int64_t now, struct err *err);
+	int (*outbox_unpark)(struct state *s, int64_t id, int64_t now, struct err *err);
+	int (*outbox_parked)(struct state *s, const char *upload_id, state_outbox_fn *fn, void *arg,
+		struct err *err);
 
 	int (*counts)(struct state *s, int64_t now, struct state_counts *out, struct err *err);
 	enum state_result (*kv_get)(
@@ -92,13 +97,14 @@ struct state_backend {
 
 	/*
 	 * For state_move. Every upload, in the order they were made if the store knows it; one may
-	 * come twice. Every message, those of one upload and sink together and in their order.
+	 * come twice. Every message, those of one upload and sink together and in their order, but
+	 * parked ones apart.
 	 */
 	int (*move_uploads)(struct state *s, state_move_row_fn *fn, void *arg, struct err *err);
 	int (*move_messages)(
 		struct state *s, state_move_message_fn *fn, void *arg, struct err *err);
 	/* Put what is not there yet; ${added} (0 before) counts it. Messages: all of one upload and
-	 * sink, or none where the store has one of them. */
+	 * sink, or none where the store has one of them; either all of them are parked or none. */
 	int (*move_put_uploads)(struct state *s, const struct state_move_row *rows, size_t n,
 		size_t *added, struct err *err);
 	int (*move_put_messages)(

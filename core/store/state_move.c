@@ -21,7 +21,7 @@ struct move {
 	struct state_move_counts *counts;
 	struct state_move_row *rows;
 	size_t nrows;
-	struct outbox_message *messages; /* of one upload and sink; their strings are ours */
+	struct outbox_message *messages; /* see move_put_messages; their strings are ours */
 	size_t nmessages;
 };
 
@@ -136,6 +136,7 @@ static void free_messages(struct move *m)
 		free((char *)(uintptr_t)m->messages[i].sink);
 		free((char *)(uintptr_t)m->messages[i].name);
 		free((char *)(uintptr_t)m->messages[i].data);
+		free((char *)(uintptr_t)m->messages[i].reason);
 	}
 	m->nmessages = 0;
 }
@@ -159,7 +160,8 @@ static int see_message(void *arg, const struct outbox_message *msg, struct err *
 	const struct outbox_message *first = m->messages;
 
 	if (m->nmessages > 0 &&
-		(!str_eq(first->upload_id, msg->upload_id) || !str_eq(first->sink, msg->sink)) &&
+		(!str_eq(first->upload_id, msg->upload_id) || !str_eq(first->sink, msg->sink) ||
+			(first->parked_at > 0) != (msg->parked_at > 0)) &&
 		flush_messages(m, err) < 0)
 		return -1;
 	m->messages = mem_array(m->messages, m->nmessages + 1, sizeof(*m->messages));
@@ -168,6 +170,7 @@ static int see_message(void *arg, const struct outbox_message *msg, struct err *
 	copy->sink = mem_strdup(msg->sink);
 	copy->name = mem_strdup(msg->name);
 	copy->data = mem_strdup(msg->data);
+	copy->reason = dup_or_null(msg->reason);
 	return 0;
 }
 

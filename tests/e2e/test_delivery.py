@@ -4,6 +4,7 @@
 import hashlib
 import json
 import os
+import sqlite3
 import time
 
 from lib import proc, servers
@@ -177,6 +178,44 @@ def test_filters(start):
     assert s.deliver("--target", "ehdi").returncode == 0
     assert s.deliver("--target", "edav").returncode == 0
     assert queued(s) == []
+
+
+def test_parked_messages_are_shown_sent_again_and_dropped(start):
+    s = start()
+    paths = [s.tus.upload(b"a"), s.tus.upload(b"b")]
+    s.deliver_all()
+    s.messages_are_due()
+    s.deliver_all()
+    db = sqlite3.connect(s.state_db, timeout=20)
+    for path in paths:
+        # As a sink leaves it that has answered 413 too often.
+        db.execute(
+            "INSERT INTO outbox(upload_id, sink, name, replaces, data, due_at, attempt, head, parked_at, reason)"
+            " VALUES(?, 'reports', 'upload-sung', 0, '{}', 9223372036854775807, 4, 0, ?, 'reports: too large')",
+            (upload_id(path), 1767323045000000),
+        )
+    db.commit()
+    db.close()
+    (first, second) = queued(s)
+    assert first == {
+        "upload_id": upload_id(paths[0]), "sink": "reports", "message": "upload-sung", "state": "parked",
+        "attempts": 4, "parked_at": "2026-01-02T03:04:05.000000Z", "reason": "reports: too large",
+    }  # fmt: skip
+    table = s.deliver("--list").stdout.splitlines()
+    assert table[0].startswith("PARKED MESSAGE OF") and len(table) == 3, table
+    assert 'queue="parked_messages"} 2' in s.get("/metrics").text
+    assert queued(s, "--target", "edav") == []
+    for args in (("--retry", "--dry-run"), ("--drop-parked", "--dry-run")):
+        r = s.deliver(*args)
+        assert r.returncode == 0 and r.stdout.count("would ") == 2, r
+    r = s.deliver("--retry", "--upload", upload_id(paths[0]))
+    assert r.returncode == 0 and "queued again upload-sung of " + upload_id(paths[0]) in r.stdout, r
+    assert s.reports(paths[0], "upload-sung") == [{}]
+    assert queued(s) == [second]
+    r = s.deliver("--drop-parked")
+    assert r.returncode == 0 and "dropped upload-sung of " + upload_id(paths[1]) in r.stdout, r
+    assert s.reports(paths[1], "upload-sung") == [] and queued(s) == []
+    assert s.deliver("--drop-parked").stdout == ""
 
 
 def test_exit_statuses(start):

@@ -94,6 +94,8 @@ static int dump_message(void *arg, const struct outbox_message *m, struct err *e
 	/* The order within an upload and sink is part of what is kept. */
 	add_field(d, "message", m->upload_id);
 	add_field(d, "sink", m->sink);
+	add_int(d, "parked", m->parked_at);
+	add_field(d, "reason", m->reason);
 	size_t group = d->line.len;
 	add_field(d, "name", m->name);
 	add_int(d, "replace", m->replace);

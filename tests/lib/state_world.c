@@ -286,6 +286,13 @@ void state_world_sent(struct state_world *w, const struct seen_messages *seen)
 	state_world_ok(w, state_outbox_sent(w->s, seen->ids, (size_t)seen->n, &w->err));
 }
 
+struct seen_messages state_world_parked(struct state_world *w, const char *upload_id)
+{
+	struct seen_messages seen = {0};
+	state_world_ok(w, state_outbox_parked(w->s, upload_id, see_message, &seen, &w->err));
+	return seen;
+}
+
 struct state_counts state_world_counts(struct state_world *w)
 {
 	struct state_counts c;

@@ -55,7 +55,7 @@ struct seen_deliveries {
 
 struct seen_messages {
 	char names[256];
-	int64_t ids[32];
+	int64_t ids[96];
 	int n;
 	int attempt; /* of the last */
 };
@@ -92,5 +92,7 @@ void state_world_add_message(struct state_world *w, const char *upload_id, const
 struct seen_messages state_world_take(
 	struct state_world *w, const char *sink, int64_t now, int max);
 void state_world_sent(struct state_world *w, const struct seen_messages *seen);
+/* Parked messages; ${upload_id} NULL: of all. */
+struct seen_messages state_world_parked(struct state_world *w, const char *upload_id);
 
 #endif
