@@ -4,6 +4,7 @@
 #include "core/base/clock.h"
 #include "core/base/err.h"
 #include "core/base/str.h"
+#include "core/store/lock.h"
 #include "core/store/state.h"
 #include "tests/lib/lossy_proxy.h"
 #include "tests/lib/redis_server.h"
@@ -23,11 +24,22 @@ struct place {
 	struct state_world w; /* only `s` and `err` */
 };
 
+static const char *uri_of(char out[128], unsigned port, const char *more)
+{
+	snprintf(out, 128, "redis://127.0.0.1:%u/?prefix=t%s", port, more);
+	return out;
+}
+
 static struct state *open_at(unsigned port, const char *more, struct err *err)
 {
-	char where[128];
-	snprintf(where, sizeof(where), "redis://127.0.0.1:%u/?prefix=t%s", port, more);
-	return state_open(registry_find_state("redis"), where, true, err);
+	char uri[128];
+	return state_open(registry_find_state("redis"), uri_of(uri, port, more), true, err);
+}
+
+static struct lock_service *open_locks_at(unsigned port, const char *more, struct err *err)
+{
+	char uri[128];
+	return lock_open(registry_find_lock("redis"), uri_of(uri, port, more), err);
 }
 
 static int setup(void **state)
@@ -493,6 +505,10 @@ static void a_slot_on_its_way_is_no_answer(void **state)
 	}
 	struct state *s = open_at(nodes[0].port, "&timeout=300ms", &err);
 	assert_non_null(s);
+	struct lock_service *locks = open_locks_at(nodes[0].port, "&timeout=300ms", &err);
+	assert_non_null(locks);
+	struct lock_row row = {0};
+	struct lock *lock;
 	str_copy(u.id, sizeof(u.id), "a0000000-0000-4000-8000-000000000000");
 	assert_int_equal(state_upload_create(s, &u, NULL, NULL, &err), 0);
 	redisReply *r = redis_server_command(&nodes[0], "CLUSTER KEYSLOT %s", "t:{a}:");
@@ -513,6 +529,8 @@ static void a_slot_on_its_way_is_no_answer(void **state)
 		assert_int_equal(err.code, ERR_UNAVAILABLE);
 		assert_int_equal(state_counts(s, NOW, &counts, &err), -1);
 		assert_int_equal(err.code, ERR_UNAVAILABLE);
+		assert_int_equal(lock_acquire(locks, u.id, 0, &row, &lock, &err), LOCK_ERROR);
+		assert_int_equal(err.code, ERR_UNAVAILABLE);
 		assert_int_equal(state_upload_get(s, u.id, &got, &err), STATE_OK);
 		assert_int_equal(got.offset, 0);
 		upload_free(&got);
@@ -526,6 +544,21 @@ static void a_slot_on_its_way_is_no_answer(void **state)
 	say(&nodes[to], "CLUSTER SETSLOT %lld NODE %s", slot, names[to]);
 	say(&nodes[from], "CLUSTER SETSLOT %lld NODE %s", slot, names[to]);
 	assert_int_equal(state_upload_advance(s, &c, &err), STATE_OK);
+	/* The lock is where the row is now. */
+	assert_int_equal(lock_acquire(locks, u.id, 0, &row, &lock, &err), LOCK_OK);
+	assert_true(row.found);
+	assert_int_equal(row.upload.offset, 4);
+	upload_free(&row.upload);
+	c = state_world_change(u.id, 4, 5);
+	c.fence = lock_fence(lock);
+	c.release = lock;
+	assert_int_equal(state_upload_advance(s, &c, &err), STATE_OK);
+	r = redis_server_command(
+		&nodes[to], "EXISTS t:{a}:lock:a0000000-0000-4000-8000-000000000000");
+	assert_int_equal(r->integer, 0);
+	freeReplyObject(r);
+	lock_release(lock);
+	lock_close(locks);
 	state_close(s);
 
 	/* Any of its nodes may be set up badly. */

@@ -4,11 +4,10 @@ hosts, beside SQLite; and how often a request asks Redis."""
 
 import contextlib
 import random
-import threading
 
 import measure
 from front import METADATA, Front
-from lib.redis import Client
+from lib.redis import Watch
 from lib.tus import Tus
 from small import SECONDS, one
 
@@ -18,35 +17,12 @@ SAMPLES = 50
 AIM = 2
 
 
-class Watch:
-    """Counts what clients send to Redis, without what scripts do inside it."""
-
-    def __init__(self, redis):
-        self.client = Client(redis.addr, redis.password, timeout=1)
-        self.client.call("MONITOR")
-        self.seen = []
-        self.ending = False
-        self.thread = threading.Thread(target=self._run)
-        self.thread.start()
-
-    def _run(self):
-        while not self.ending:
-            with contextlib.suppress(TimeoutError):
-                self.seen.append(self.client._line())
-
-    def stop(self):
-        self.ending = True
-        self.thread.join()
-        sent = [x for x in self.seen if " lua] " not in x]
-        return [x.split('"')[1].upper() for x in sent if '"' in x]
-
-
 def counted(redis, action):
-    """Commands for each of ${SAMPLES} calls of ${action}, without the renewal of leases."""
+    """Commands for each of ${SAMPLES} calls of ${action}."""
     watch = Watch(redis)
     for n in range(SAMPLES):
         action(n)
-    words = watch.stop()
+    words = watch.seen()
     return len(words) / SAMPLES, {w: words.count(w) / SAMPLES for w in sorted(set(words))}
 
 

@@ -19,7 +19,7 @@ from lib import http, proc
 from lib.check import expect
 from lib.load import LATER, Load
 from lib.redis import LONG as AGREED
-from lib.redis import Redis, Sentinels
+from lib.redis import Redis, Sentinels, Watch
 from lib.servers import ROOT
 from lib.tus import payload, upload_id
 
@@ -104,6 +104,27 @@ def disturbed(s, happen, heal=None, lossy=False, rest=0):
     return gone
 
 
+def test_redis_is_asked_twice_for_a_patch(start):
+    s = start()
+    data = payload(30_000)
+    for _ in range(2 * s.groups):
+        s.tus.upload(data)  # every script is known, every group has its connections
+        s.tus.head(s.tus.new(10))
+    path = s.tus.new(3 * len(data))
+    watch = Watch(s.redis)
+    for n, what in enumerate(("first", "in the middle", "last")):
+        expect(s.tus.patch(path, n * len(data), data), 204)
+        asked = watch.seen()
+        assert len(asked) <= 2, (what, asked)
+        expect(s.tus.head(path), 200, Upload_Offset=(n + 1) * len(data))
+        asked = watch.seen()
+        assert len(asked) <= (1 if what == "last" else 3), ("HEAD", what, asked)
+    expect(s.tus.patch(path, 0, data), 409)
+    asked = watch.seen()
+    assert len(asked) <= 2, ("refused", asked)
+    assert s.stored(path) == 3 * data
+
+
 def test_redis_stopped(start):
     s = start()
 
@@ -138,7 +159,7 @@ def test_redis_restarted_empty(start):
 
     # What a sender finds missing in between it begins anew; what was finished is known again.
     # Each round registers all of them, so there had better not be ten thousand.
-    gone = disturbed(s, empty, lambda: recover(s), lossy=True, rest=0.5 if LONG else 0)
+    gone = disturbed(s, empty, lambda: recover(s), lossy=True, rest=0.1 if LONG else 0)
     assert gone == 0, f"{gone} finished uploads are not known"
 
 

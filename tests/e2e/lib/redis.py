@@ -5,6 +5,7 @@ Protocol: https://redis.io/docs/latest/develop/reference/protocol-spec/
 """
 
 import os
+import re
 import secrets
 import signal
 import socket
@@ -72,6 +73,34 @@ class Client:
             b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words)
         )
         return self._reply()
+
+
+class Watch:
+    """What clients ask a Redis, each a round trip, by MONITOR. Not what scripts do inside it, and
+    not what belongs to no request: greeting, subscribing, looking after leases."""
+
+    OTHERS = ("PING", "AUTH", "SELECT", "SUBSCRIBE", "ECHO", "MONITOR")
+
+    def __init__(self, redis):
+        self.redis = redis
+        self.client = redis.client()
+        self.client.call("MONITOR")
+
+    def seen(self):
+        """The names of the commands since the last call."""
+        mark = secrets.token_hex(8)
+        self.redis.call("ECHO", mark)
+        names = []
+        while mark not in (line := self.client._line()):
+            words = re.findall(r'"((?:[^"\\]|\\.)*)"', line)
+            if " lua] " not in line and words and not self._other(words):
+                names.append(words[0].upper())
+        return names
+
+    def _other(self, words):
+        # Of leases the first argument is a time and not an upload's id.
+        lease = words[0] == "EVALSHA" and words[2] == "2" and len(words[5]) < 5
+        return lease or words[0].upper() in self.OTHERS
 
 
 # What a message of the outbox has to be found by: backends/state_redis.h.
