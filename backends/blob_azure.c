@@ -15,12 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MIB ((uint64_t)1 << 20)
 #define PART_SIZE_MIN ((uint64_t)64 << 10)
-#define PART_SIZE_DEFAULT (8 * MIB)
-#define IN_FLIGHT_MAX 16
-#define IN_FLIGHT_DEFAULT 3
-#define TIMEOUT_DEFAULT_MS 30000
 #define PROBE_MS 2000
 #define THREADS_MAX 32 /* of all writers of a store */
 #define URL_MAX ((size_t)8 << 10)
@@ -45,12 +40,8 @@ static const struct blob_option_spec azure_options[] = {
 	{"ca_file", "DEX_CA_FILE", BLOB_OPT_AMBIENT,
 		"certificates to trust instead of the system's"},
 	{"proxy", "DEX_HTTP_PROXY", BLOB_OPT_AMBIENT | BLOB_OPT_SECRET, "URL of an HTTP proxy"},
-	{"part_size", "DEX_PART_SIZE", BLOB_OPT_AMBIENT,
-		"size of a block; 64KiB to 4000MiB, 8MiB where it is not set"},
-	{"parts_in_flight", "DEX_PARTS_IN_FLIGHT", BLOB_OPT_AMBIENT,
-		"blocks of one object on their way at once; 1 to 16, 3 where it is not set"},
-	{"request_timeout", "DEX_STORE_TIMEOUT", BLOB_OPT_AMBIENT,
-		"how long one operation may take with all its tries; 30s where it is not set"},
+	{"part_size", "DEX_PART_SIZE", BLOB_OPT_AMBIENT, "size of a block: 8MiB; 64KiB to 4000MiB"},
+	BLOB_LIMITS_OPTIONS,
 	{NULL, NULL, 0, NULL},
 };
 
@@ -73,25 +64,15 @@ static const char *get(const struct given *g, const char *key)
 
 static int read_limits(struct blob_azure_store *s, const struct given *g, struct err *err)
 {
-	uint64_t size = PART_SIZE_DEFAULT;
-	uint64_t in_flight = IN_FLIGHT_DEFAULT;
-	const char *text = get(g, "part_size");
+	static const struct blob_part_bounds part = {
+		PART_SIZE_MIN, BLOB_AZURE_BLOCK_MAX, "64KiB to 4000MiB"};
+	struct blob_limits limits;
 
-	if (text && (str_to_size(text, &size) < 0 || size < PART_SIZE_MIN ||
-			    size > BLOB_AZURE_BLOCK_MAX))
-		return err_set(err, ERR_INVALID, __func__,
-			"option \"part_size\" is not a size from 64KiB to 4000MiB");
-	text = get(g, "parts_in_flight");
-	if (text && (str_to_u64(text, IN_FLIGHT_MAX, &in_flight) < 0 || in_flight == 0))
-		return err_set(err, ERR_INVALID, __func__,
-			"option \"parts_in_flight\" is not a number from 1 to 16");
-	s->timeout_ms = TIMEOUT_DEFAULT_MS;
-	text = get(g, "request_timeout");
-	if (text && (str_to_duration_ms(text, &s->timeout_ms) < 0 || s->timeout_ms <= 0))
-		return err_set(
-			err, ERR_INVALID, __func__, "option \"request_timeout\" is not a duration");
-	s->part_size = (size_t)size;
-	s->in_flight = (size_t)in_flight;
+	if (blob_limits_read(g->opts, g->n, &part, &limits, err) < 0)
+		return -1;
+	s->part_size = (size_t)limits.part_size;
+	s->in_flight = limits.parts_in_flight;
+	s->timeout_ms = limits.timeout_ms;
 	return 0;
 }
 

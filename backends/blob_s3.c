@@ -23,11 +23,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PART_SIZE ((uint64_t)8 << 20)
-#define IN_FLIGHT 3
-#define IN_FLIGHT_MAX 16
-#define TIMEOUT_MS 30000
-#define TIMEOUT_MAX_MS 3600000
 #define PROBE_MS 2000
 #define BUCKET_MAX 255
 #define URL_MAX 8192
@@ -76,10 +71,7 @@ static const struct blob_option_spec s3_options[] = {
 	{"ca_file", "DEX_CA_FILE", BLOB_OPT_AMBIENT, "certificates to trust, not the system's"},
 	{"proxy", "DEX_HTTP_PROXY", BLOB_OPT_AMBIENT | BLOB_OPT_SECRET, "URL of an HTTP proxy"},
 	{"part_size", "DEX_PART_SIZE", BLOB_OPT_AMBIENT, "size of parts: 8MiB; 5MiB to 5GiB"},
-	{"parts_in_flight", "DEX_PARTS_IN_FLIGHT", BLOB_OPT_AMBIENT,
-		"parts on their way at once: 3; 1 to 16"},
-	{"request_timeout", "DEX_STORE_TIMEOUT", BLOB_OPT_AMBIENT,
-		"for one operation with all its tries: 30s"},
+	BLOB_LIMITS_OPTIONS,
 	{NULL, NULL, 0, NULL},
 };
 
@@ -96,28 +88,17 @@ static const char *get(const struct given *g, const char *key)
 	return value && *value ? value : NULL;
 }
 
-static int get_numbers(struct blob_s3_store *s, const struct given *g, struct err *err)
+static int get_limits(struct blob_s3_store *s, const struct given *g, struct err *err)
 {
-	const char *part_size = get(g, "part_size");
-	const char *in_flight = get(g, "parts_in_flight");
-	const char *timeout = get(g, "request_timeout");
-	uint64_t n = IN_FLIGHT;
+	static const struct blob_part_bounds part = {
+		BLOB_S3_PART_MIN, BLOB_S3_PART_MAX, "5MiB to 5GiB"};
+	struct blob_limits limits;
 
-	s->part_size = PART_SIZE;
-	s->timeout_ms = TIMEOUT_MS;
-	if (part_size &&
-		(str_to_size(part_size, &s->part_size) < 0 || s->part_size < BLOB_S3_PART_MIN ||
-			s->part_size > BLOB_S3_PART_MAX))
-		return err_set(err, ERR_INVALID, __func__,
-			"option \"part_size\" is not a size from 5MiB to 5GiB");
-	if (in_flight && (str_to_u64(in_flight, IN_FLIGHT_MAX, &n) < 0 || n == 0))
-		return err_set(err, ERR_INVALID, __func__,
-			"option \"parts_in_flight\" is not a number from 1 to 16");
-	if (timeout && (str_to_duration_ms(timeout, &s->timeout_ms) < 0 || s->timeout_ms < 1 ||
-			       s->timeout_ms > TIMEOUT_MAX_MS))
-		return err_set(err, ERR_INVALID, __func__,
-			"option \"request_timeout\" is not a duration up to an hour");
-	s->in_flight = (size_t)n;
+	if (blob_limits_read(g->opts, g->n, &part, &limits, err) < 0)
+		return -1;
+	s->part_size = limits.part_size;
+	s->in_flight = limits.parts_in_flight;
+	s->timeout_ms = limits.timeout_ms;
 	return 0;
 }
 
@@ -215,7 +196,7 @@ static struct blob_store *s3_open(
 
 	for (int i = 0; i < BLOB_S3_STRIPES; i++)
 		pthread_mutex_init(&s->stripes[i], NULL);
-	if (get_numbers(s, &g, err) < 0 || get_place(s, &g, err) < 0) {
+	if (get_limits(s, &g, err) < 0 || get_place(s, &g, err) < 0) {
 		s3_close(&s->base);
 		return NULL;
 	}

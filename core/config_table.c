@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/config_impl.h"
+#include "core/store/blob_impl.h"
 
 #include <string.h>
 
@@ -452,7 +453,7 @@ const struct config_row config_table[] = {
 		.type = CONFIG_UINT,
 		.def = "3",
 		.min = 1,
-		.max = 16,
+		.max = BLOB_PARTS_IN_FLIGHT_MAX,
 		.help = "parts of one upload or delivery that are sent at once; each of them, and "
 			"one "
 			"more, is held in memory"},
@@ -460,7 +461,7 @@ const struct config_row config_table[] = {
 		.type = CONFIG_DURATION,
 		.def = "30s",
 		.min = 1000,
-		.max = MS_PER_DAY,
+		.max = BLOB_TIMEOUT_MAX_MS,
 		.help = "time for one call of an object store, repeats and pauses included"},
 	{.name = "DEX_CA_FILE",
 		.type = CONFIG_PATH,

@@ -270,6 +270,16 @@ static int accept_request(struct worker *w, struct request *q)
 	}
 }
 
+/* The sender's token is among the variables, and in the buffer in which they came. */
+static void wipe(const struct request *q)
+{
+	const struct reader *rd = q->fcgi.in->data;
+
+	for (char **p = q->fcgi.envp; *p; p++)
+		mem_wipe(*p, strlen(*p));
+	mem_wipe(rd->allocation, (size_t)rd->size);
+}
+
 static void *work(void *arg)
 {
 	struct worker *w = arg;
@@ -283,6 +293,7 @@ static void *work(void *arg)
 				sizeof(send_timeout));
 			q.queued = 0;
 			http_serve(w->server->app, &fastcgi_io, &q, drain_of(&q));
+			wipe(&q);
 			FCGX_Finish_r(&q.fcgi);
 		}
 		FCGX_Free(&q.fcgi, 1);

@@ -205,6 +205,7 @@ static void options_are_checked(void **state)
 		{"parts_in_flight", "0", "parts_in_flight"},
 		{"parts_in_flight", "17", "parts_in_flight"},
 		{"request_timeout", "0", "request_timeout"},
+		{"request_timeout", "25h", "request_timeout"},
 		{"request_timeout", "soon", "request_timeout"},
 		{"storage_key", "not base64!", "key"},
 		{"storage_key", "", ""},

@@ -4,6 +4,9 @@
 
 #include "core/store/blob.h"
 
+#include <stddef.h>
+#include <stdint.h>
+
 /*
  * For implementers of a blob store. The wrapper (blob.c) has checked keys and arguments, logs and
  * measures; a backend contains only the store. Meaning and errors of each slot: blob.h. ${err} is
@@ -97,5 +100,38 @@ struct blob_backend {
 
 /* Value of ${key}, or NULL when it is not given. */
 const char *blob_option_get(const struct blob_option *opts, size_t nopts, const char *key);
+
+/* --- object stores (blob_limits.c) --- */
+
+/* Options that all object stores have, with their bounds; the settings behind them have the same.
+ */
+
+#define BLOB_PART_DEFAULT (UINT64_C(8) << 20)
+#define BLOB_PARTS_IN_FLIGHT_DEFAULT 3
+#define BLOB_PARTS_IN_FLIGHT_MAX 16
+#define BLOB_TIMEOUT_DEFAULT_MS 30000
+#define BLOB_TIMEOUT_MAX_MS (INT64_C(24) * 3600 * 1000)
+
+/* Rows of a backend's table of options; the size of parts is each service's own. */
+#define BLOB_LIMITS_OPTIONS                                                                    \
+	{"parts_in_flight", "DEX_PARTS_IN_FLIGHT", BLOB_OPT_AMBIENT,                           \
+		"parts of one object on their way at once: 3; 1 to 16"},                       \
+	{                                                                                      \
+		"request_timeout", "DEX_STORE_TIMEOUT", BLOB_OPT_AMBIENT,                      \
+			"how long one operation may take with all its tries: 30s; up to a day" \
+	}
+
+struct blob_limits {
+	uint64_t part_size; /* bytes */
+	size_t parts_in_flight;
+	int64_t timeout_ms;
+};
+struct blob_part_bounds { /* of a service, bytes */
+	uint64_t min, max;
+	const char *text; /* "MIN to MAX" */
+};
+/* What the options say, or the default. ERR_INVALID names the one that is out of its bounds. */
+int blob_limits_read(const struct blob_option *opts, size_t nopts, const struct blob_part_bounds *b,
+	struct blob_limits *out, struct err *err);
 
 #endif

@@ -9,6 +9,7 @@ from lib import fcgi, proc, servers
 from lib.check import UNKNOWN_ID, expect
 from lib.manifests import encode, manifest
 from lib.oidc import auth
+from lib.runner import Skip
 from lib.tus import OCT, payload, upload_id
 from test_auth import issuer, sign_in
 
@@ -125,6 +126,50 @@ def test_each_secret_is_masked_by_check_config(start):
         servers.write(f"{s.dir}/app.env", f"{name}=secret-4711 \"x\n{name}='secret-4711\n")
         r = s.check("--check-config", "--appconf", f"{s.dir}/app.env")
         assert "secret-4711" not in r.stdout + r.stderr, (name, r)
+
+
+def in_memory(pid, text):
+    """Whether what the process may write to holds it: heap, free blocks, stacks, variables."""
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
+        for line in maps:
+            span, rights = line.split()[:2]
+            begin, end = (int(x, 16) for x in span.split("-"))
+            # Larger is only what a sanitizer sets aside for itself.
+            if not rights.startswith("rw") or end - begin > 1 << 30:
+                continue
+            mem.seek(begin)
+            try:
+                if text in mem.read(end - begin):
+                    return True
+            except OSError:
+                continue
+    return False
+
+
+def test_the_token_of_a_request_is_wiped(start):
+    """It stands in the responder's memory while the request runs, and not afterwards."""
+    if os.geteuid() != 0:
+        raise Skip("another process' memory is read by root alone")
+    i = issuer()
+    # Looking a library's function up saves registers on the stack: done before the first request.
+    s = start(settings=i.settings(LD_BIND_NOW="1"))
+    for token in (i.token("alice", "ES256"), i.token("alice")):
+        # The end: a JWT's signature. Libraries may keep what is public, such as its claims.
+        last = token[-24:].encode()
+
+        def there(last=last):
+            return any(in_memory(pid, last) for pid in s.responder_pids())
+
+        assert not there()
+        path = s.tus.path(expect(s.tus.create(10, headers=auth(token)), 201))
+        with s.tus.start_patch(path, 0, 10, auth(token)) as c:
+            c.send(b"12345")
+            proc.until(lambda path=path: s.size(path) == 5, "bytes arrive", 10)
+            assert there(), "the search would find it"
+            c.send(b"67890")
+            expect(c.response("PATCH"), 204)
+        expect(s.tus.head(path, auth(token)), 200, Upload_Offset=10)
+        proc.until(lambda: not there(), "the token is gone", 10)
 
 
 def test_a_proxy_s_password_is_not_told(start):
