@@ -122,10 +122,19 @@ static int bus_probe(struct publisher *base, struct err *err)
 	return service_bus_probe(&((struct bus_publisher *)base)->bus, err);
 }
 
+static const char *const bus_settings[] = {
+	"REPORTER_QUEUE",
+	"REPORTER_TOPIC",
+	"PUBLISHER_QUEUE",
+	"PUBLISHER_TOPIC",
+	NULL,
+};
+
 const struct publish_backend publish_service_bus_backend = {
 	.type = "service-bus",
 	.reports_env = "REPORTER_CONNECTION_STRING",
 	.events_env = "PUBLISHER_CONNECTION_STRING",
+	.settings = bus_settings,
 	.open = bus_open,
 	.close = bus_close,
 	.send = bus_send,

@@ -256,9 +256,18 @@ static int bus_probe(struct subscriber *base, struct err *err)
 	return service_bus_probe(&((struct bus_subscriber *)base)->bus, err);
 }
 
+static const char *const bus_settings[] = {
+	"SUBSCRIBER_QUEUE",
+	"SUBSCRIBER_TOPIC",
+	"SUBSCRIBER_SUBSCRIPTION",
+	"SUBSCRIBER_MAX_MESSAGES",
+	NULL,
+};
+
 const struct subscribe_backend subscribe_service_bus_backend = {
 	.type = "service-bus",
 	.env = "SUBSCRIBER_CONNECTION_STRING",
+	.settings = bus_settings,
 	.open = bus_open,
 	.close = bus_close,
 	.receive = bus_receive,

@@ -246,9 +246,17 @@ static int sqs_probe(struct subscriber *base, struct err *err)
 	return sqs_queue_find(&s->wanted, clock_mono_ms() + PROBE_MS, &q, err);
 }
 
+static const char *const sqs_settings[] = {
+	"SQS_SUBSCRIBER_TOPIC_ARN",
+	"SQS_SUBSCRIBER_MAX_MESSAGES",
+	"SQS_SUBSCRIBER_MAX_RETRIES",
+	NULL,
+};
+
 const struct subscribe_backend subscribe_sqs_backend = {
 	.type = "sqs",
 	.env = "SQS_SUBSCRIBER_EVENT_ARN",
+	.settings = sqs_settings,
 	.open = sqs_open,
 	.close = sqs_close,
 	.receive = sqs_receive,

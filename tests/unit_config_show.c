@@ -4,7 +4,9 @@
 #include "core/base/str.h"
 #include "core/config_impl.h"
 #include "core/store/blob_impl.h"
+#include "core/store/publish_impl.h"
 #include "core/store/state_impl.h"
+#include "core/store/subscribe_impl.h"
 #include "tests/lib/config_world.h"
 
 #include <setjmp.h>
@@ -59,9 +61,35 @@ static void test_long_values_are_cut(void **state)
 	assert_true(str_ends(f->problems.data, "x…\"\n"));
 }
 
+static bool is_one_of(const char *const *names, const char *variable)
+{
+	while (names && *names && strcmp(*names, variable) != 0)
+		names++;
+	return names && *names;
+}
+
+static bool is_of_a_bus(const char *variable)
+{
+	for (size_t i = 0; registry_publish[i]; i++) {
+		const struct publish_backend *b = registry_publish[i];
+		const char *const places[] = {b->reports_env, b->events_env, NULL};
+		if ((b->reports_env && is_one_of(places, variable)) ||
+			is_one_of(b->settings, variable))
+			return true;
+	}
+	for (size_t i = 0; registry_subscribe[i]; i++) {
+		const struct subscribe_backend *b = registry_subscribe[i];
+		if (strcmp(b->env, variable) == 0 || is_one_of(b->settings, variable))
+			return true;
+	}
+	return false;
+}
+
 /* A variable that some backend names. */
 static bool is_option(const char *variable)
 {
+	if (is_of_a_bus(variable))
+		return true;
 	for (size_t i = 0; registry_state[i]; i++) {
 		if (registry_state[i]->env && strcmp(registry_state[i]->env, variable) == 0)
 			return true;

@@ -17,7 +17,7 @@
 /* A local message is written at once; the sweep only has to look after it when that was lost. */
 #define LOCAL_GRACE_US (60 * CLOCK_US_PER_S)
 #define PAUSE_FIRST_MS INT64_C(5000)
-#define PAUSE_MAX_MS INT64_C(600000)
+#define PAUSE_MAX_MS INT64_C(60000)
 /* So many failures in a row mean that the sink is down: the rest waits for the next flush. */
 #define FAILURES_MAX 3
 
@@ -192,6 +192,7 @@ struct flush {
 	uint64_t max_retry;
 	bool (*stop)(void *arg);
 	void *arg;
+	int in_a_row; /* failures of the present sink that say it is down */
 	size_t sent;
 	size_t failed;
 };
@@ -225,14 +226,25 @@ static int set_aside(struct flush *f, const struct publisher *p, const struct ou
 	return state_outbox_retry(f->state, m->id, clock_now() + pause_us(m->attempt), err);
 }
 
+/* What was not come to is due again, not when its lease is over. */
+static int give_back(struct flush *f, const struct taken *t, const bool *done, struct err *err)
+{
+	int64_t due = clock_now() + PAUSE_FIRST_MS * CLOCK_US_PER_MS;
+	for (size_t i = 0; i < t->n; i++) {
+		if (!done[i] && state_outbox_retry(f->state, t->items[i].id, due, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 /* Send what was taken. 1: go on with this sink, 0: enough for now, -1: the state store failed. */
 static int send_taken(
 	struct flush *f, const struct notify_sink *sink, const struct taken *t, struct err *err)
 {
 	int64_t ids[TAKE_MAX];
 	bool failed[TAKE_MAX] = {false};
+	bool done[TAKE_MAX] = {false};
 	size_t nsent = 0;
-	int in_a_row = 0;
 	int rc = 1;
 	int64_t began = clock_mono_ms();
 	for (size_t i = 0; rc == 1 && i < t->n; i++) {
@@ -254,20 +266,24 @@ static int send_taken(
 		struct err cause = {0};
 		if (publish_send(sink->publisher, &msg, true, &cause) == 0) {
 			ids[nsent++] = m->id;
-			in_a_row = 0;
+			done[i] = true;
+			f->in_a_row = 0;
 			/* A local one was counted when it was written. */
 			if (sink->kind == NOTIFY_EVENT && !publish_is_local(sink->publisher))
 				count_event(m->name);
 			continue;
 		}
+		done[i] = true;
 		failed[i] = !hopeless(f, m, &cause); /* those behind a parked one go */
 		if (set_aside(f, sink->publisher, m, &cause, err) < 0)
 			rc = -1;
 		else if (publish_refused(&cause))
-			in_a_row = 0; /* it is not down */
-		else if (++in_a_row == FAILURES_MAX)
+			f->in_a_row = 0; /* it is not down */
+		else if (++f->in_a_row == FAILURES_MAX)
 			rc = 0;
 	}
+	if (rc >= 0 && give_back(f, t, done, err) < 0)
+		rc = -1;
 	struct err late = {0};
 	if (nsent > 0 && state_outbox_sent(f->state, ids, nsent, &late) < 0) {
 		*err = late;
@@ -281,14 +297,19 @@ static int flush_sink(struct flush *f, const struct notify_sink *sink, struct er
 {
 	struct taken *t = mem_zalloc(sizeof(*t));
 	int rc = 1;
+	f->in_a_row = 0;
+	/* One at first: of a sink that is down, few messages are kept from another sweep. */
+	int max = publish_is_local(sink->publisher) ? TAKE_MAX : 1;
 	while (rc == 1 && !(f->stop && f->stop(f->arg))) {
 		if (state_outbox_take(f->state, publish_name(sink->publisher), clock_now(),
-			    LEASE_MS, TAKE_MAX, keep_message, t, err) < 0)
+			    LEASE_MS, max, keep_message, t, err) < 0)
 			rc = -1;
 		else if (t->n == 0)
 			rc = 0;
 		else
 			rc = send_taken(f, sink, t, err);
+		if (f->in_a_row == 0)
+			max = TAKE_MAX;
 		forget_messages(t);
 	}
 	free(t);

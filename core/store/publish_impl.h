@@ -15,6 +15,7 @@ struct publish_backend {
 	/* Variables that say where reports and events go; NULL where others say it. */
 	const char *reports_env;
 	const char *events_env;
+	const char *const *settings; /* further variables, ends with NULL; NULL: none */
 	struct publisher *(*open)(const struct publish_place *place, struct err *err);
 	void (*close)(struct publisher *p);
 	int (*send)(

@@ -35,6 +35,7 @@ struct subscribe_held {
 struct subscribe_backend {
 	const char *type; /* "service-bus", "sqs" */
 	const char *env;  /* the variable that, set, makes dex-deliver take events from here */
+	const char *const *settings; /* further variables, ends with NULL; NULL: none */
 	struct subscriber *(*open)(const struct subscribe_place *place, struct err *err);
 	void (*close)(struct subscriber *s);
 	int (*receive)(struct subscriber *s, size_t max, int64_t wait_ms, bool (*stop)(void *arg),

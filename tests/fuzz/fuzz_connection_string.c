@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/base/err.h"
 #include "core/net/azure_auth.h"
+#include "core/net/azure_bus.h"
 #include "core/net/azure_connection.h"
 
 #include <stdlib.h>
@@ -32,6 +33,23 @@ static void try_auth(const char *data, size_t size)
 	free(text);
 }
 
+/* The same of a message bus. */
+static void try_bus(const char *data, size_t size)
+{
+	struct err err = {.code = ERR_NONE};
+	char *text = strndup(data, size);
+	require(text);
+	struct azure_bus *b = azure_bus_new(text, NULL, &err);
+	require(b || err.code == ERR_INVALID);
+	if (b) {
+		const char *url = azure_bus_url(b);
+		require(strncmp(url, "http", 4) == 0 && !strpbrk(url, "?# \n"));
+		require(url[strlen(url) - 1] != '/' && !strstr(url, "/../"));
+	}
+	azure_bus_free(b);
+	free(text);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct azure_connection c;
@@ -44,5 +62,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			err.code == ERR_INVALID);
 	azure_connection_free(&c);
 	try_auth((const char *)data, size);
+	try_bus((const char *)data, size);
 	return 0;
 }
