@@ -13,7 +13,6 @@ static enum auth_result check(struct http_request *r, enum auth_need need)
 {
 	const char *header = http_header(r, "Authorization");
 	struct session session;
-	struct buf bearer;
 
 	if (header || !r->app->sessions || !session_cookie_counts(r))
 		return auth_check(r->app->auth, header, need, &r->identity, r->err);
@@ -25,11 +24,8 @@ static enum auth_result check(struct http_request *r, enum auth_need need)
 	default:
 		return auth_check(r->app->auth, NULL, need, &r->identity, r->err);
 	}
-	buf_init_secret(&bearer, AUTH_TOKEN_MAX + 16);
-	(void)buf_printf(&bearer, "Bearer %s", session.tokens.access_token);
-	enum auth_result result =
-		auth_check(r->app->auth, buf_str(&bearer), need, &r->identity, r->err);
-	buf_free(&bearer);
+	enum auth_result result = auth_check_token(
+		r->app->auth, session.tokens.access_token, need, &r->identity, r->err);
 	session_free(&session);
 	return result;
 }

@@ -178,17 +178,12 @@ static enum auth_result identify(const struct auth *a, const json_t *claims, enu
 	return AUTH_OK;
 }
 
-enum auth_result auth_check(struct auth *a, const char *header, enum auth_need need,
+enum auth_result auth_check_token(struct auth *a, const char *token, enum auth_need need,
 	struct auth_identity *who, struct err *err)
 {
 	enum auth_result result;
 	json_t *claims = NULL;
-	char *token = find_token(header);
 	*who = (struct auth_identity){.subject = NULL};
-	if (!token) {
-		err_set(err, ERR_DENIED, __func__, "a bearer token is needed here");
-		return AUTH_MISSING;
-	}
 	if (strlen(token) > AUTH_TOKEN_MAX || !is_token(token)) {
 		err_set(err, ERR_INVALID, __func__, "this is no token");
 		result = AUTH_INVALID;
@@ -200,6 +195,19 @@ enum auth_result auth_check(struct auth *a, const char *header, enum auth_need n
 	if (result == AUTH_OK)
 		result = identify(a, claims, need, who, err);
 	json_decref(claims);
+	return result;
+}
+
+enum auth_result auth_check(struct auth *a, const char *header, enum auth_need need,
+	struct auth_identity *who, struct err *err)
+{
+	char *token = find_token(header);
+	*who = (struct auth_identity){.subject = NULL};
+	if (!token) {
+		err_set(err, ERR_DENIED, __func__, "a bearer token is needed here");
+		return AUTH_MISSING;
+	}
+	enum auth_result result = auth_check_token(a, token, need, who, err);
 	mem_free_secret(token);
 	return result;
 }

@@ -58,6 +58,9 @@ struct auth_identity {
  */
 enum auth_result auth_check(struct auth *a, const char *header, enum auth_need need,
 	struct auth_identity *who, struct err *err);
+/* The same for a token by itself. */
+enum auth_result auth_check_token(struct auth *a, const char *token, enum auth_need need,
+	struct auth_identity *who, struct err *err);
 void auth_identity_free(struct auth_identity *who); /* leaves it empty */
 
 /* Do issuer and introspection end point answer? Some seconds at most. */

@@ -201,13 +201,9 @@ static void warn_of_origin(struct http_request *r)
 static bool is_welcome(struct http_request *r, const struct oidc_tokens *t, const char *back)
 {
 	struct auth_identity who;
-	struct buf bearer;
 
-	buf_init_secret(&bearer, AUTH_TOKEN_MAX + 16);
-	(void)buf_printf(&bearer, "Bearer %s", t->access_token);
 	enum auth_result result =
-		auth_check(r->app->auth, buf_str(&bearer), AUTH_NEED_CHANGE, &who, r->err);
-	buf_free(&bearer);
+		auth_check_token(r->app->auth, t->access_token, AUTH_NEED_CHANGE, &who, r->err);
 	auth_identity_free(&who);
 	if (result == AUTH_OK)
 		return true;
