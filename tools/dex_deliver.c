@@ -24,6 +24,7 @@
 #include "tools/progress.h"
 #include "tools/queue.h"
 #include "tools/recover.h"
+#include "tools/report.h"
 #include "tools/stop.h"
 #include "tools/verify.h"
 
@@ -36,6 +37,7 @@
 #define LOOK_MS 5000
 #define LOOK_BUS_MS 1000
 #define SWEEP_MS 60000
+#define DAY_US (86400 * CLOCK_US_PER_S)
 #define SEED_MAX UINT64_C(1000000000) /* short enough to be typed */
 
 enum status {
@@ -234,6 +236,18 @@ static enum status verify(const struct call *c)
 	}
 }
 
+static enum status report(const struct call *c)
+{
+	const struct options *o = c->o;
+	struct err err = {0};
+	int64_t until = o->until ? o->until : clock_now();
+	int64_t since = o->since ? o->since : until - DAY_US;
+	enum report_form form = o->csv ? REPORT_CSV : o->json ? REPORT_JSON : REPORT_TABLE;
+	if (report_print(c->app, since, until, form, &err) < 0)
+		return complain(STATUS_OUTAGE, &err);
+	return STATUS_OK;
+}
+
 static enum status dispatch(const struct call *c)
 {
 	struct err err = {0};
@@ -245,6 +259,8 @@ static enum status dispatch(const struct call *c)
 			       : STATUS_OK;
 	if (o->verify)
 		return verify(c);
+	if (o->report)
+		return report(c);
 	if (o->recover)
 		return recover_uploads(c->app, o->dry_run, &err) < 0 ? complain(STATUS_OUTAGE, &err)
 								     : STATUS_OK;

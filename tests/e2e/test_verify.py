@@ -13,6 +13,7 @@ from lib import proc
 from lib.manifests import manifest
 from lib.tus import payload, upload_id
 
+
 def verify(stack, *args):
     return stack.deliver("--verify", *args)
 
@@ -20,7 +21,9 @@ def verify(stack, *args):
 def counts(r):
     """The figures of the summary, by their words."""
     words = r"as recorded|not comparable|differ|missing|unreadable"
-    return {what: int(n) for n, what in re.findall(rf"(\d+) ({words})\b", r.stdout.splitlines()[-1])}
+    return {
+        what: int(n) for n, what in re.findall(rf"(\d+) ({words})\b", r.stdout.splitlines()[-1])
+    }
 
 
 def nothing_but(**more):
@@ -55,7 +58,8 @@ def changes_are_found(start, storage, deliver_to, state="sqlite"):
     s = start(storage=storage, deliver_to=deliver_to, state=state)
     datas = [payload(n) for n in (0, 1, 5_000_000)]
     paths = [
-        s.tus.upload(d, manifest(filename=f"é {n} 100%.csv"), chunk=3_000_000) for n, d in enumerate(datas)
+        s.tus.upload(d, manifest(filename=f"é {n} 100%.csv"), chunk=3_000_000)
+        for n, d in enumerate(datas)
     ]
     s.tus.new(10, manifest())  # begun only: nothing to be checked
     s.deliver_all()
@@ -139,7 +143,9 @@ def test_a_sample_is_the_same_for_the_same_seed(start):
     assert r.returncode == 0 and again.stdout == r.stdout, (r.stdout, again.stdout)
     assert counts(verify(s, "--sample", "100%"))["not comparable"] == 80
     # Which ones a seed chooses depends on their random ids: a few of the forty, never all.
-    some = {counts(verify(s, "--sample", "30%", "--seed", str(n)))["not comparable"] for n in range(3)}
+    some = {
+        counts(verify(s, "--sample", "30%", "--seed", str(n)))["not comparable"] for n in range(3)
+    }
     assert max(some) < 80, some
     assert counts(verify(s, "--all", "--until", "1h")) == nothing_but()
     assert counts(verify(s, "--all", "--since", "1h"))["not comparable"] == 80
@@ -168,7 +174,11 @@ def test_it_can_be_stopped_and_says_so(start):
         out, errors = p.communicate(timeout=20)
     finally:
         p.kill()
-    assert p.returncode == 5 and out.startswith("stopped; checked 0 files"), (p.returncode, out, errors)
+    assert p.returncode == 5 and out.startswith("stopped; checked 0 files"), (
+        p.returncode,
+        out,
+        errors,
+    )
 
 
 def reads(pid, path):
