@@ -8,5 +8,5 @@ case $0 in
 esac
 export DEX_APPCONF="$base/dex-upload.conf"
 # Libraries that the host lacks.
-export LD_LIBRARY_PATH="$base/lib"
+export LD_LIBRARY_PATH="$base/libraries"
 PATH=$base/usr/bin:$PATH exec dex-upload

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Debian package: built without git and npm, looked at by lintian, installed, upgraded while an upload flows and
-with an older state, removed and purged, under systemd. On a view of this system; with DEX_TEST_PACKAGES=1 as well in a
+with an older state, removed and purged, under systemd; then what deploy/web-servers.md tells to do with it. On a view of this system; with DEX_TEST_PACKAGES=1 as well in a
 clean root that debootstrap makes (network, two minutes), where apt-get finds what the package depends on."""
 
 import glob
@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tempfile
 
-from lib import installed, http, machine, proc, servers
+from lib import installed, http, machine, proc, servers, web_guide
 from lib.check import expect
 from lib.runner import Skip
 from lib.tus import Tus, payload, upload_id
@@ -176,6 +176,7 @@ def test_a_package_lives_and_goes():
             s.run(lambda: s.m.run("dpkg", "-i", "/mnt/first.deb"))
         finally:
             s.m.stop()
+        web_guide.follow(d)
         if os.environ.get("DEX_TEST_PACKAGES") == "1":
             in_a_clean_root(d)
 

@@ -65,7 +65,7 @@ def refused(s, t, path, i):
 
 def the_page(s):
     installed.ui()
-    addr, at = s.page()
+    addr, at = ("127.0.0.1", s.ui_port), s.ui_prefix
     for path, kind in (("/", "text/html"), ("/assets/ui.js", "javascript"), ("/assets/ui.css", "text/css")):
         r = expect(http.request(addr, "GET", at + path), 200)
         assert kind in r.get("Content-Type"), r

@@ -67,6 +67,11 @@ def of_a_chunked_body(s):
     return "arrives as it is sent" if early else "arrives when it is whole"
 
 
+def of_a_post_without_length(s):
+    r = s.tus.create(5, headers={"Content-Length": None})
+    return "is taken" if r.status == 201 else f"is refused: {r.status}"
+
+
 def of_an_early_refusal(s):
     path = s.tus.new(4 * MIB)
     with s.tus.start_patch(path, 7, 4 * MIB) as c:
@@ -156,6 +161,7 @@ BROKEN = "bytes of a PATCH that breaks off"
 ROWS = {
     BROKEN: of_a_broken_patch,
     "a chunked body": of_a_chunked_body,
+    "a POST without body and `Content-Length`": of_a_post_without_length,
     "a refusal (409, 413 …) of a body comes": of_an_early_refusal,
     "the largest request": of_large_requests,
     "`Expect: 100-continue` is answered by": of_expectations,

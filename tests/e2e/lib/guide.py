@@ -23,6 +23,21 @@ def files(page):
     return found
 
 
+def section(page, title):
+    """The text below a heading, up to the next one."""
+    with open(f"{ROOT}/deploy/{page}") as f:
+        parts = re.split(r"^## (.*)\n", f.read(), flags=re.MULTILINE)
+    found = dict(zip(parts[1::2], parts[2::2], strict=True))
+    return found[title]
+
+
+def commands(page, title):
+    """What a section tells to type."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", section(page, title), flags=re.MULTILINE | re.DOTALL)
+    assert blocks, f"{page} has no commands below {title}"
+    return "".join(blocks)
+
+
 class Unit:
     """A service as a unit file describes it. ${text}: with such settings as are known here, where
     no systemd is: systemd.exec(5), systemd.service(5)."""

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A machine with systemd as its first process: systemd-nspawn on a copy-on-write view of a root directory, the running
-system's or another, with the host's network. What it writes is gone when it ends."""
+system's or another, with the host's network or none. What it writes is gone when it ends."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ mount -t overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" overlay "$2/
 exec systemd-nspawn --quiet --directory="$2/root" --register=no --keep-unit --link-journal=no --console=pipe \
   --resolv-conf=copy-host --timezone=off \
   --system-call-filter="landlock_create_ruleset landlock_add_rule landlock_restrict_self" \
-  --bind-ro="$3:/mnt" --boot systemd.unit=basic.target
+  --bind-ro="$3:/mnt" $4 --boot systemd.unit=basic.target
 """
 
 
@@ -42,9 +42,10 @@ def install(dest, **env):
 
 
 class Machine:
-    """root: the directory below it all. given: a directory that it sees as /mnt."""
+    """root: the directory below it all. given: a directory that it sees as /mnt. alone: with no network but its own
+    loopback, where every port is free."""
 
-    def __init__(self, given, root="/"):
+    def __init__(self, given, root="/", alone=False):
         if os.geteuid() != 0:
             raise Skip("only root can start a machine with systemd")
         for need in ("systemd-nspawn", "nsenter"):
@@ -53,7 +54,8 @@ class Machine:
         self.dir = tempfile.mkdtemp(prefix="dex-e2e-machine-")
         self.log = f"{self.dir}.log"
         self.daemon = proc.Daemon(
-            ["unshare", "--mount", "sh", "-c", START, "start", root, self.dir, given], self.log
+            ["unshare", "--mount", "sh", "-c", START, "start", root, self.dir, given,
+             "--private-network" if alone else ""], self.log
         )
         try:
             proc.until(self._is_up, "systemd is up", 60, 0.1)

@@ -286,12 +286,6 @@ class Stack:
     def request(self, method, path, headers=None, body=None, **kw):
         return http.request(self.addr, method, self.prefix + path, headers, body, **kw)
 
-    def page(self):
-        """Address of the upload page, and the path that all of it begins with."""
-        if self.server == "cgi":
-            return self.addr, servers.CGI_PAGE_PREFIX
-        return ("127.0.0.1", self.ui_port), ""
-
     def get(self, path, headers=None, **kw):
         return self.request("GET", path, headers, **kw)
 
