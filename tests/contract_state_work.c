@@ -504,7 +504,7 @@ static void parked_message_lets_others_go(void **state)
 	struct buf text;
 	for (int i = 0; i < 2; i++)
 		state_world_upload(w, &u[i], 1);
-	state_world_add_message(w, u[0].id, "bus", "a1", NOW);
+	state_world_add_message(w, u[0].id, "bus", "a1", NOW - 1);
 	state_world_add_message(w, u[0].id, "bus", "a2", NOW);
 	state_world_add_message(w, u[1].id, "bus", "b1", NOW);
 	struct seen_messages seen = state_world_take(w, "bus", NOW, 1);
