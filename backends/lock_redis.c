@@ -36,6 +36,8 @@
 /* So long before its lease ends a lock counts as lost: clocks differ, and writes take time. */
 #define MARGIN_MS 1000
 #define FENCE_MS (INT64_C(30) * 24 * 3600 * 1000)
+/* A server that stood still carries out what it was sent long before: so long it is told again. */
+#define ENDING_MS 60000
 #define WANT_MS 2000
 #define POLL_MS 1000
 #define ROUND_MAX 256 /* locks in one call */
@@ -47,6 +49,7 @@ struct redis_lock {
 	struct lock base;
 	struct redis_lock *next;
 	bool released;      /* in Redis it is free already */
+	bool ending;        /* the other way round: nobody has it, but Redis may not know */
 	int64_t renewed_at; /* monotonic, from before the renewal was sent */
 	char id[UUID_SIZE];
 	char token[TOKEN_SIZE];
@@ -139,15 +142,12 @@ struct redis_service {
 };
 
 /* Run one on a bucket; each does the same thing when it is run again with the same token. */
-static int run(struct redis_service *svc, unsigned script, unsigned bucket,
+static enum redis_result run(struct redis_service *svc, unsigned script, unsigned bucket,
 	const struct redis_arg *args, size_t n, redisReply **reply, struct err *err)
 {
 	struct redis_arg keys[2];
 	redis_bucket_keys(&svc->buckets, bucket, keys);
-	return redis_eval(svc->r, &svc->scripts[script], keys, 2, args, n, true, reply, err) ==
-			       REDIS_DONE
-		       ? 0
-		       : -1;
+	return redis_eval(svc->r, &svc->scripts[script], keys, 2, args, n, true, reply, err);
 }
 
 /* --- the table of what is held --- */
@@ -164,7 +164,7 @@ static struct redis_lock *find(struct redis_service *svc, const char *id, const 
 /* With the mutex held. What is lost stays so. */
 static void mark(struct redis_lock *l, enum lock_state state)
 {
-	if (l->base.state < (int)state)
+	if (!l->ending && l->base.state < (int)state)
 		lock_base_set(&l->base, state);
 }
 
@@ -221,7 +221,7 @@ static void copy_locks(struct redis_service *svc, unsigned bucket, size_t skip, 
 	pthread_mutex_lock(&svc->mutex);
 	for (struct redis_lock *l = svc->held[bucket]; l && round->n < ROUND_MAX; l = l->next) {
 		/* What is lost is kept from others no longer than it takes to say so. */
-		if (l->base.state == LOCK_LOST)
+		if (l->base.state == LOCK_LOST || l->ending)
 			continue;
 		if (skip > 0) {
 			skip--;
@@ -268,7 +268,7 @@ static int ask_about(
 		args[1 + 2 * i] = redis_arg_str(round->ids[i]);
 		args[2 + 2 * i] = redis_arg_str(round->tokens[i]);
 	}
-	if (run(svc, RENEW, bucket, args, 1 + 2 * round->n, &reply, err) < 0)
+	if (run(svc, RENEW, bucket, args, 1 + 2 * round->n, &reply, err) != REDIS_DONE)
 		return -1;
 	take_states(svc, round, reply, began);
 	freeReplyObject(reply);
@@ -290,6 +290,57 @@ static int renew_all(struct redis_service *svc, struct round *round, struct err 
 	return rc;
 }
 
+static int let_go(struct redis_service *svc, const struct redis_lock *l)
+{
+	struct redis_arg args[] = {redis_arg_str(l->id), redis_arg_str(l->token)};
+	redisReply *reply;
+	struct err err;
+	if (run(svc, RELEASE, redis_bucket_of(l->id), args, 2, &reply, &err) != REDIS_DONE)
+		return -1;
+	freeReplyObject(reply);
+	return 0;
+}
+
+/* Nobody has the lock any more; where Redis may think so, it is told later. */
+static void discard(struct redis_service *svc, struct redis_lock *l)
+{
+	if (l->ending)
+		insert(svc, l);
+	else
+		free(l);
+}
+
+/* Locks that Redis could not be told of: again, for as long as that can matter. */
+static void let_go_again(struct redis_service *svc)
+{
+	struct redis_lock *ending = NULL;
+	bool reached = true;
+	pthread_mutex_lock(&svc->mutex);
+	for (unsigned bucket = 0; bucket < REDIS_BUCKETS; bucket++) {
+		struct redis_lock **at = &svc->held[bucket];
+		for (struct redis_lock *l; (l = *at);) {
+			if (!l->ending) {
+				at = &l->next;
+				continue;
+			}
+			*at = l->next;
+			svc->nheld--;
+			l->next = ending;
+			ending = l;
+		}
+	}
+	pthread_mutex_unlock(&svc->mutex);
+	for (struct redis_lock *l; (l = ending);) {
+		ending = l->next;
+		bool over = clock_mono_ms() - l->renewed_at >= ENDING_MS;
+		/* What is out of reach for one is so for all; others wait for us. */
+		if (!over && reached)
+			reached = let_go(svc, l) == 0;
+		l->ending = !over && !reached;
+		discard(svc, l);
+	}
+}
+
 static void *renew_thread(void *arg)
 {
 	struct redis_service *svc = arg;
@@ -308,6 +359,7 @@ static void *renew_thread(void *arg)
 			wait_until(&svc->renewer_wakes, &svc->mutex, next);
 		svc->look = false;
 		pthread_mutex_unlock(&svc->mutex);
+		let_go_again(svc);
 		int rc = renew_all(svc, round, &err);
 		if (rc < 0 && !failing)
 			LOG(LOG_LEVEL_WARN, "locks: cannot be renewed", log_err(&err));
@@ -460,6 +512,13 @@ static void lock_redis_close(struct lock_service *base)
 		stop_thread(svc, svc->renewer);
 		pthread_mutex_unlock(&svc->mutex);
 	}
+	/* Those that Redis was not told of. */
+	for (unsigned bucket = 0; bucket < REDIS_BUCKETS; bucket++) {
+		for (struct redis_lock *l; (l = svc->held[bucket]);) {
+			svc->held[bucket] = l->next;
+			free(l);
+		}
+	}
 	redis_close(svc->r);
 	redis_buckets_free(&svc->buckets);
 	pthread_cond_destroy(&svc->renewer_wakes);
@@ -467,16 +526,6 @@ static void lock_redis_close(struct lock_service *base)
 	pthread_mutex_destroy(&svc->mutex);
 	free(svc->channel);
 	free(svc);
-}
-
-static void let_go(struct redis_service *svc, const struct redis_lock *l)
-{
-	struct redis_arg args[] = {redis_arg_str(l->id), redis_arg_str(l->token)};
-	redisReply *reply;
-	struct err err;
-	/* Should it fail, the lease ends soon. */
-	if (run(svc, RELEASE, redis_bucket_of(l->id), args, 2, &reply, &err) == 0)
-		freeReplyObject(reply);
 }
 
 /* What the script answers to who has the lock now. */
@@ -509,8 +558,12 @@ static enum lock_result take(
 	for (size_t i = 0; row && i < ROW_COUNT; i++)
 		args[n++] = redis_arg_str(state_redis_row_members[i]);
 	l->renewed_at = clock_mono_ms();
-	if (run(svc, ACQUIRE, redis_bucket_of(l->id), args, n, &reply, err) < 0)
+	enum redis_result asked = run(svc, ACQUIRE, redis_bucket_of(l->id), args, n, &reply, err);
+	if (asked != REDIS_DONE) {
+		/* It may be ours by now, or become so, and nobody would know. */
+		l->ending = asked == REDIS_UNKNOWN;
 		return LOCK_ERROR;
+	}
 	enum lock_result result = LOCK_OK;
 	if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 1)
 		result = LOCK_BUSY;
@@ -533,13 +586,13 @@ static enum lock_result lock_redis_try_acquire(struct lock_service *base, const 
 	str_hex(l->token, token, sizeof(token));
 	enum lock_result result = take(svc, l, row, err);
 	if (result != LOCK_OK) {
-		free(l);
+		discard(svc, l);
 		return result;
 	}
 	uint64_t fence = l->base.fence;
 	if (lock_base_init(&l->base, base, err) < 0) {
-		let_go(svc, l);
-		free(l);
+		l->ending = let_go(svc, l) < 0;
+		discard(svc, l);
 		return LOCK_ERROR;
 	}
 	l->base.fence = fence;
@@ -555,7 +608,7 @@ static int lock_redis_request(struct lock_service *base, const char *id, struct 
 	struct redis_arg args[] = {
 		redis_arg_str(id), redis_arg_int(ms, WANT_MS), redis_arg_str(svc->channel)};
 	redisReply *reply;
-	if (run(svc, REQUEST, redis_bucket_of(id), args, 3, &reply, err) < 0)
+	if (run(svc, REQUEST, redis_bucket_of(id), args, 3, &reply, err) != REDIS_DONE)
 		return -1;
 	freeReplyObject(reply);
 	return 0;
@@ -575,12 +628,12 @@ static void lock_redis_release(struct lock *base)
 {
 	struct redis_lock *l = (struct redis_lock *)base;
 	struct redis_service *svc = (struct redis_service *)base->svc;
-	take_out(svc, l);
 	/* One that is lost may belong to another by now; the script looks. */
-	if (!l->released)
-		let_go(svc, l);
+	bool told = l->released || let_go(svc, l) == 0;
+	take_out(svc, l);
 	lock_base_end(base);
-	free(l);
+	l->ending = !told;
+	discard(svc, l);
 }
 
 const struct lock_backend lock_redis_backend = {

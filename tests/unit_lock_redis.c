@@ -267,6 +267,29 @@ static void server_that_is_down_is_an_error(void **state)
 	lock_release(l);
 }
 
+/* What is released while the server is down is free as soon as it is back, not with its lease. */
+static void release_is_made_up_for(void **state)
+{
+	struct world *w = *state;
+	redis_server_start(&w->servers[0], "appendonly yes\nappendfsync always\n");
+	open_services(w, "");
+	int64_t start = clock_mono_ms();
+	struct lock *a = take(w, w->svc, w->id, 0);
+	redis_server_stop(&w->servers[0]);
+	lock_release(a);
+	redis_server_start_again(&w->servers[0]);
+	/* If it is still there, no lease ends it. */
+	(void)number(about(w, "PERSIST", "lock", ""));
+	while (number(about(w, "EXISTS", "lock", "")) == 1) {
+		assert_true(clock_mono_ms() - start < 4 * LONG_MS);
+		clock_sleep_ms(10);
+	}
+	/* It is another's by now, who is not disturbed. */
+	struct lock *b = take(w, w->other, w->id, 0);
+	assert_int_equal(lock_renew(b), LOCK_KEPT);
+	lock_release(b);
+}
+
 #define MANY 600
 
 static void many_locks_are_kept_in_a_cluster(void **state)
@@ -312,6 +335,7 @@ int main(void)
 		TEST(request_for_another_holder_does_not_disturb),
 		TEST(services_share_by_message),
 		TEST(server_that_is_down_is_an_error),
+		cmocka_unit_test_setup_teardown(release_is_made_up_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(many_locks_are_kept_in_a_cluster, setup, teardown),
 	};
 	return cmocka_run_group_tests_name("lock_redis", tests, NULL, NULL);
