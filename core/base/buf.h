@@ -17,7 +17,11 @@ struct buf {
 	size_t cap;
 	size_t max; /* bytes, without the NUL */
 	bool overflow;
-	bool secret; /* what it leaves behind, when it grows and when it is freed, is wiped */
+	/*
+	 * What it leaves behind, when it grows and when it is freed, is wiped. Secrets are added
+	 * with buf_add: the C library's formatter leaves pieces of them on the stack.
+	 */
+	bool secret;
 };
 
 void buf_init(struct buf *b, size_t max);

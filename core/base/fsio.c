@@ -289,8 +289,8 @@ int fsio_read_file(const char *path, struct buf *out, struct err *err)
 	if (fd < 0)
 		return err_errno(err, __func__, "cannot open %s", path);
 	int rc = -1;
+	char chunk[4096];
 	for (;;) {
-		char chunk[4096];
 		ssize_t n = read(fd, chunk, sizeof chunk);
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -308,6 +308,8 @@ int fsio_read_file(const char *path, struct buf *out, struct err *err)
 			break;
 		}
 	}
+	/* Keys and passwords come from files, too. */
+	mem_wipe(chunk, sizeof chunk);
 	close(fd);
 	return rc;
 }

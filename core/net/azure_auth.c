@@ -204,7 +204,9 @@ static int add_query(const char *url, const char *query, struct buf *out)
 {
 	if (buf_reserve(out, strlen(url) + 1 + strlen(query)) < 0)
 		return -1;
-	return buf_printf(out, "%s%c%s", url, strchr(url, '?') ? '&' : '?', query);
+	int rc = buf_add_str(out, url);
+	rc |= buf_add_char(out, strchr(url, '?') ? '&' : '?');
+	return rc | buf_add_str(out, query);
 }
 
 int azure_auth_sign(void *arg, struct net_request *r, int64_t now, struct err *err)

@@ -130,7 +130,8 @@ static char *read_answer(
 	} else {
 		struct buf b;
 		buf_init_secret(&b, TOKEN_MAX + 16);
-		(void)buf_printf(&b, "Bearer %s", token);
+		(void)buf_add_str(&b, "Bearer ");
+		(void)buf_add_str(&b, token);
 		bearer = buf_take(&b);
 		*expires_at = now + (int64_t)seconds * CLOCK_US_PER_S;
 	}

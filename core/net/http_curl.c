@@ -360,8 +360,9 @@ static void set_fields(struct work *w)
 		if (str_eq_ci(f->name, "Content-Length")) /* libcurl's own is right */
 			continue;
 		/* "Name:" would take a field away, "Name;" is one without a value. */
-		if ((f->value[0] != '\0' ? buf_printf(&line, "%s: %s", f->name, f->value)
-					 : buf_printf(&line, "%s;", f->name)) == 0)
+		(void)buf_add_str(&line, f->name);
+		(void)buf_add_str(&line, f->value[0] != '\0' ? ": " : ";");
+		if (buf_add_str(&line, f->value) == 0)
 			append_field(w, line.data);
 		else
 			w->rc = CURLE_OUT_OF_MEMORY;

@@ -168,10 +168,10 @@ static int add_fields(struct buf *out, const struct pairs *p)
 	int rc = 0;
 	for (size_t i = 0; i < p->n; i++) {
 		if (repeats(p, i))
-			rc |= buf_printf(out, ",%s", p->items[i].value);
+			rc |= buf_add_char(out, ',');
 		else
-			rc |= buf_printf(
-				out, "%s%s:%s", i ? "\n" : "", p->items[i].name, p->items[i].value);
+			rc |= buf_printf(out, "%s%s:", i ? "\n" : "", p->items[i].name);
+		rc |= buf_add_str(out, p->items[i].value);
 	}
 	return rc | buf_add_str(out, "\n\n");
 }
