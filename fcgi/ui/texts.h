@@ -185,7 +185,6 @@
 	T(offline, "No connection. It goes on by itself as soon as there is one.")                 \
 	T(retrying, "The connection broke. It goes on by itself.")                                 \
 	T(busy, "The service is busy. It goes on by itself.")                                      \
-	T(next_try, "Next try in {seconds} s.")                                                    \
 	T(gone, "This upload is no longer there: it was not finished in time, or was removed. "    \
 		"Please start a new one.")                                                         \
 	T(refused, "The service refused the file: {reason}")                                       \
@@ -195,6 +194,7 @@
 	T(needs_login, "Waiting for you to log in")                                                \
 	T(token_bad, "This token was not accepted.")                                               \
 	T(figures, "{percent} % · {sent} of {size}")                                               \
+	T(figures_next, "{percent} % · {sent} of {size} · next try in {seconds} s")                \
 	T(figures_rate, "{percent} % · {sent} of {size} · {rate}/s · {left}")                      \
 	T(left_seconds, "{n} s left")                                                              \
 	T(left_minutes, "{n} min left")                                                            \

@@ -21,6 +21,11 @@ export function exactSize(bytes) {
   return bytes < 1000 ? exact : `${size(bytes)} (${exact})`
 }
 
+/** Figures with dots between them: a narrow window breaks the line at a dot only. */
+export function unbroken(figures) {
+  return figures.replace(/(?<!·) (?!·)/g, '\u00a0')
+}
+
 export function percent(sent, total) {
   if (total === 0) return 100
   return Math.floor((sent / total) * 100)
@@ -33,8 +38,9 @@ export function timeLeft(seconds) {
   return t('left_hours', { h: Math.floor(minutes / 60), m: minutes % 60 })
 }
 
-export function time(rfc3339) {
-  const date = new Date(rfc3339)
-  if (Number.isNaN(date.getTime())) return rfc3339
-  return date.toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'medium' })
+/** ${at}: RFC 3339 or milliseconds. */
+export function time(at, timeStyle = 'medium') {
+  const date = new Date(at)
+  if (Number.isNaN(date.getTime())) return String(at)
+  return date.toLocaleString(undefined, { dateStyle: 'medium', timeStyle })
 }

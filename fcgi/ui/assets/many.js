@@ -82,6 +82,7 @@ class Item {
     show(this.bar, Boolean(sender) && !bad)
     if (sender) this.bar.value = sender.percent()
     say(this.figures, sender && sender.state !== 'done' && !bad ? sender.figures() : '')
+    show(this.size, this.figures.hidden)
   }
 
   fail(text) {

@@ -28,6 +28,7 @@ export class Sender {
     this.state = 'preparing' // uploading, paused, waiting, offline, token, done, failed
     this.problem = ''
     this.sent = 0
+    this.stored = 0 // as the service said last
     this.tries = 0
     this.conflicts = 0
     this.marks = []
@@ -46,6 +47,7 @@ export class Sender {
       chunkSize: this.options.chunkSize,
       retryDelays: null, // failed() decides
       onBeforeRequest: (request) => this.prepare(request),
+      onAfterResponse: (request, response) => this.answered(request, response),
       onProgress: (sent) => this.progress(sent),
       onError: (error) => this.failed(error),
     }
@@ -133,13 +135,27 @@ export class Sender {
     this.changed(this)
   }
 
-  progress(sent) {
-    if (this.state !== 'uploading') return
-    const now = Date.now()
-    if (sent > this.sent) {
+  /**
+   * What was sent may have been lost on its way: only what the service says that it has is headway,
+   * and is what is shown when it goes on. Of parts side by side each has an offset of its own.
+   */
+  answered(request, response) {
+    const offset = Number(response.getHeader('Upload-Offset'))
+    if (response.getStatus() >= 300 || !(offset > 0)) return
+    const single = this.options.parallel <= 1
+    if (!single && request.getMethod() !== 'PATCH') return
+    if (!single || offset > this.stored) {
       this.tries = 0
       this.conflicts = 0
     }
+    if (!single) return
+    this.stored = offset
+    this.sent = offset
+  }
+
+  progress(sent) {
+    if (this.state !== 'uploading') return
+    const now = Date.now()
     this.sent = sent
     this.heard = now
     this.marks.push({ now, sent })
@@ -165,11 +181,12 @@ export class Sender {
     const sent = Math.min(this.sent, total)
     const values = { percent: this.percent(), sent: format.size(sent), size: format.size(total) }
     // Not in the text of the state, which a screen reader would read anew each second.
-    const pause = this.state === 'waiting' ? ` ${t('next_try', { seconds: this.pauseLeft })}` : ''
-    if (rate <= 0) return t('figures', values) + pause
+    values.seconds = this.pauseLeft
+    const still = this.state === 'waiting' ? 'figures_next' : 'figures'
+    if (rate <= 0) return format.unbroken(t(still, values))
     values.rate = format.size(Math.round(rate))
     values.left = format.timeLeft((total - sent) / rate)
-    return t('figures_rate', values)
+    return format.unbroken(t('figures_rate', values))
   }
 
   text() {

@@ -66,7 +66,7 @@ function isRouted(manifest) {
 }
 
 /** Where tokens are needed the page comes without the details, which are for its owner. */
-function fillIn({ manifest, upload_status, file_info }) {
+function fillIn({ manifest }) {
   const keys = ['filename', 'original_filename', 'meta_ext_filename', 'received_filename']
   formName = keys.map((key) => manifest[key]).find((name) => name !== undefined) || ''
   byId('d-sender').textContent = manifest.sender_id || ''
@@ -74,9 +74,6 @@ function fillIn({ manifest, upload_status, file_info }) {
   byId('d-stream').textContent = manifest.data_stream_id || ''
   byId('d-route').textContent = manifest.data_stream_route || ''
   byId('d-jurisdiction').textContent = manifest.jurisdiction || ''
-  result.dataset.status = upload_status.status
-  result.dataset.bytes = file_info?.size_bytes ?? 0
-  if (!sender) askAgain()
 }
 
 function noneYet({ manifest }) {
@@ -86,6 +83,12 @@ function noneYet({ manifest }) {
 function showInfo(info) {
   const status = info.upload_status.status
   if (!result.dataset.status) fillIn(info)
+  result.dataset.status = status
+  result.dataset.bytes = info.file_info?.size_bytes ?? 0
+  if (!sender && uploader) {
+    remember()
+    askAgain()
+  }
   const deliveries = info.deliveries || []
   const complete = status === 'Complete'
   const began = !complete && sender && sender.sent > 0 ? 'In Progress' : status
@@ -217,7 +220,10 @@ async function send(file) {
   }
   if (!why && !(await store.claim(id))) why = t('other_tab')
   problem(why)
-  if (why) return
+  if (why) {
+    askAgain()
+    return
+  }
   store.put(id, {
     name: formName || file.name,
     size: file.size,
@@ -260,16 +266,31 @@ function streamOf() {
   return { stream: byId('d-stream').textContent, route: byId('d-route').textContent }
 }
 
+let remembered = false
+
+/** Straight from the form: to be found again, should the page be closed before a file is chosen. */
+function remember() {
+  if (remembered) return
+  remembered = true
+  if (result.dataset.status === 'Initiated' && cameFromForm())
+    store.put(id, { name: formName, ...streamOf() })
+}
+
 /** After a reload only the person can give the file to the page again. */
-function askAgain() {
-  const entry = store.get(id)
-  if (result.dataset.status === 'Initiated') {
-    // Straight from the form: to be found again, should the page be closed before a file is chosen.
-    if (cameFromForm()) store.put(id, { name: formName, ...streamOf() })
+async function askAgain() {
+  const again = byId('again')
+  const refused = byId('problem').textContent === t('other_tab')
+  if (await store.isElsewhere(id)) {
+    say(again, refused ? '' : t('other_tab'))
     return
   }
+  if (refused) problem('')
+  if (result.dataset.status === 'Initiated') {
+    say(again, '')
+    return
+  }
+  const entry = store.get(id)
   const had = Number(result.dataset.bytes)
-  const again = byId('again')
   if (entry?.size > 0 && entry.name)
     say(again, t('choose_again', { name: entry.name, percent: format.percent(had, entry.size) }))
   else say(again, t('choose_again_unnamed', { size: format.size(had) }))
@@ -277,7 +298,10 @@ function askAgain() {
 
 function wireUploader() {
   choose.onChoose(chosen)
-  if (result.dataset.status) askAgain()
+  if (result.dataset.status) {
+    remember()
+    askAgain()
+  }
   byId('pause').addEventListener('click', () => {
     sender.pause()
     byId('resume').focus()

@@ -54,12 +54,23 @@ export function onChange(callback) {
 
 const claimed = new Set()
 
+function lockOf(id) {
+  return `dex-upload-${id}`
+}
+
+/** Whether another tab has taken an upload, where the browser can tell. */
+export async function isElsewhere(id) {
+  if (!navigator.locks || claimed.has(id)) return false
+  const { held } = await navigator.locks.query()
+  return held.some((lock) => lock.name === lockOf(id))
+}
+
 /** Take an upload for this tab for as long as it is open; false where another tab has it. */
 export function claim(id) {
   // Browsers offer locks only to pages they trust (HTTPS or this very computer).
   if (!navigator.locks || claimed.has(id)) return Promise.resolve(true)
   return new Promise((resolve) => {
-    navigator.locks.request(`dex-upload-${id}`, { ifAvailable: true }, (lock) => {
+    navigator.locks.request(lockOf(id), { ifAvailable: true }, (lock) => {
       if (lock) claimed.add(id)
       resolve(lock !== null)
       return lock && new Promise(() => {})
