@@ -27,7 +27,8 @@ struct double_sink {
 	bool repeat;        /* of the last one */
 	const char *bad;    /* messages that contain this fail */
 	const char *poison; /* those are refused */
-	size_t calls;
+	size_t calls;       /* one by one */
+	size_t most;        /* at once, where it can */
 };
 
 static struct publisher *double_open(const struct publish_place *place, struct err *err)
@@ -65,6 +66,31 @@ static const struct publish_backend remote_backend = {
 	.open = double_open,
 	.close = double_close,
 	.send = double_send,
+};
+static int double_send_many(struct publisher *p, const struct publish_message *m, size_t n,
+	size_t *sent, struct err *err)
+{
+	struct double_sink *s = (struct double_sink *)p;
+	n = n < s->most ? n : s->most;
+	for (size_t i = 0; i < n; i++) {
+		assert_string_equal(m[i].upload_id, m[0].upload_id);
+		if (strstr(m[i].data, s->poison))
+			return err_set(err, ERR_INVALID, __func__, "400 one of them");
+	}
+	for (size_t i = 0; i < n; i++) {
+		(void)buf_add(&s->seen, m[i].data, m[i].len);
+		(void)buf_add_char(&s->seen, '\n');
+	}
+	*sent = n;
+	return 0;
+}
+
+static const struct publish_backend many_backend = {
+	.type = "many",
+	.open = double_open,
+	.close = double_close,
+	.send = double_send,
+	.send_many = double_send_many,
 };
 static const struct publish_backend local_backend = {
 	.type = "local",
@@ -202,6 +228,57 @@ static void test_flush_sends_what_is_due_in_order(void **state)
 	assert_int_equal(f->local->calls, 0);
 	flush(f, 0, 0);
 	assert_int_equal(f->remote->calls, 3);
+}
+
+static int count_due(void *arg, const struct outbox_message *m)
+{
+	(void)m;
+	(*(size_t *)arg)++;
+	return 0;
+}
+
+/* The sink goes away in the middle of a batch: what was not come to does not wait for a lease. */
+static void test_rest_of_a_batch_is_due_soon(void **state)
+{
+	struct fixture *f = *state;
+	size_t due = 0;
+	for (int i = 0; i < 20; i++) {
+		char id[UUID_SIZE];
+		random_uuid(id);
+		queue(f, id, i < 5 ? "x" : "y", 55 - i);
+		queue(f, id, "x", 30);
+	}
+	f->remote->bad = "y";
+	flush(f, 10, 3);
+	assert_int_equal(
+		state_outbox_take(f->w->app.state, "remote", clock_now() + 6 * CLOCK_US_PER_S, 1000,
+			64, count_due, &due, &f->err),
+		0);
+	assert_int_equal(due, 30);
+}
+
+/* Messages of one upload leave together, where the sink can; one that is refused goes alone. */
+static void test_messages_of_an_upload_leave_together(void **state)
+{
+	struct fixture *f = *state;
+	char a[UUID_SIZE], b[UUID_SIZE];
+	random_uuid(a);
+	random_uuid(b);
+	struct double_sink *many = add_sink(&f->n, &many_backend, "many", NOTIFY_REPORT);
+	f->n.max_retry = 0;
+	queue(f, a, "first", 55);
+	for (int i = 0; i < 5; i++) {
+		queue(f, a, i == 3 ? "bad" : "a", 50 - i);
+		queue(f, b, "b", 50 - i);
+	}
+	many->poison = "bad";
+	many->most = 3;
+	flush(f, 21, 1);
+	assert_string_equal(buf_str(&many->seen),
+		"{\"m\":\"first\"}\n{\"m\":\"a\"}\n{\"m\":\"a\"}\n{\"m\":\"a\"}\n"
+		"{\"m\":\"b\"}\n{\"m\":\"b\"}\n{\"m\":\"b\"}\n{\"m\":\"b\"}\n"
+		"{\"m\":\"b\"}\n{\"m\":\"a\"}\n");
+	assert_int_equal(many->calls, 3); /* the first one, the bad one, the one behind it */
 }
 
 static void test_flush_finds_local_rows_after_their_grace(void **state)
@@ -408,6 +485,8 @@ int main(void)
 		TEST(failure_holds_back_later_messages_of_that_upload_only),
 		TEST(failed_message_comes_back_first_after_its_pause),
 		TEST(sink_that_is_down_is_left_alone_after_a_few),
+		TEST(rest_of_a_batch_is_due_soon),
+		TEST(messages_of_an_upload_leave_together),
 		TEST(refused_message_is_parked_and_the_next_one_goes),
 		TEST(refused_message_has_its_repeats),
 		TEST(outage_parks_nothing),

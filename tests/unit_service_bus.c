@@ -252,6 +252,51 @@ static void test_what_is_sent(void **state)
 	publish_close(p);
 }
 
+static void test_what_is_sent_together(void **state)
+{
+	struct world *w = *state;
+	struct publisher *p = open_publisher(w);
+	char *large = mem_zalloc(150001);
+	size_t sent = 0;
+	memset(large, 'x', 150000);
+	const struct publish_message m[] = {
+		{.upload_id = ID, .name = "one", .data = "{\"n\":\"\\\"\"}", .len = 10},
+		{.upload_id = ID, .name = "two", .data = large, .len = 150000, .replace = true},
+		{.upload_id = ID, .name = "three", .data = large, .len = 150000},
+	};
+	assert_true(publish_can_batch(p));
+	assert_int_equal(publish_send_many(p, m, 3, &sent, &w->err), 0);
+	assert_int_equal(sent, 2); /* no more fit */
+	const struct http_server_request *q = http_server_request(w->server, 0);
+	assert_string_equal(net_headers_get(&q->headers, "Content-Type"),
+		"application/vnd.microsoft.servicebus.json");
+	json_t *rows = json_loadb(q->body.data, q->body.len, 0, NULL);
+	assert_int_equal(json_array_size(rows), 2);
+	for (size_t i = 0; i < 2; i++) {
+		const json_t *row = json_array_get(rows, i);
+		const json_t *broker = json_object_get(row, "BrokerProperties");
+		assert_string_equal(json_get_str(row, "Body"), m[i].data);
+		assert_string_equal(json_get_str(broker, "SessionId"), ID);
+		assert_string_equal(json_get_str(broker, "Label"), m[i].name);
+		assert_string_equal(
+			json_get_str(json_object_get(row, "UserProperties"), "disposition"),
+			i == 1 ? "replace" : "add");
+	}
+	/* The same id as when it goes alone. */
+	assert_int_equal(publish_send(p, &m[0], true, &w->err), 0);
+	json_t *alone = broker_of(w, 1);
+	assert_string_equal(json_get_str(alone, "MessageId"),
+		json_get_str(
+			json_object_get(json_array_get(rows, 0), "BrokerProperties"), "MessageId"));
+	json_decref(alone);
+	json_decref(rows);
+	w->status = 400;
+	assert_int_equal(publish_send_many(p, m, 3, &sent, &w->err), -1);
+	assert_true(publish_refused(&w->err));
+	free(large);
+	publish_close(p);
+}
+
 static void test_refused_or_later(void **state)
 {
 	static const struct {
@@ -447,6 +492,7 @@ int main(void)
 		cmocka_unit_test(test_connection_strings),
 		cmocka_unit_test(test_signatures_are_kept),
 		WITH_SERVICE(test_what_is_sent),
+		WITH_SERVICE(test_what_is_sent_together),
 		WITH_SERVICE(test_refused_or_later),
 		WITH_SERVICE(test_messages_end),
 		WITH_SERVICE(test_odd_answers),

@@ -64,8 +64,10 @@ static int set_endpoint(char *const *parts, struct uri *u, struct err *err)
 	int rc = str_starts(text, "sb://")
 			 ? add_url(&b, emulator ? "http://" : "https://", text + 5, err)
 			 : add_url(&b, "", text, err);
-	if (rc == 0 && uri_parse(buf_str(&b), u, err) < 0)
-		rc = err_prefix(err, "the connection string's Endpoint");
+	if (rc == 0 && uri_parse(buf_str(&b), u, err) < 0) {
+		err_prefix(err, "the connection string's Endpoint");
+		rc = -1;
+	}
 	buf_free(&b);
 	if (rc < 0)
 		return -1;

@@ -237,59 +237,106 @@ static int give_back(struct flush *f, const struct taken *t, const bool *done, s
 	return 0;
 }
 
+/* What happens to the messages that were taken. */
+struct round {
+	const struct notify_sink *sink;
+	const struct taken *t;
+	bool failed[TAKE_MAX];
+	bool done[TAKE_MAX]; /* sent, or set aside */
+	int64_t sent[TAKE_MAX];
+	size_t nsent;
+};
+
+static void note_sent(struct flush *f, struct round *r, size_t i)
+{
+	const struct outbox_message *m = &r->t->items[i];
+	r->done[i] = true;
+	r->sent[r->nsent++] = m->id;
+	f->in_a_row = 0;
+	/* A local one was counted when it was written. */
+	if (r->sink->kind == NOTIFY_EVENT && !publish_is_local(r->sink->publisher))
+		count_event(m->name);
+}
+
+static struct publish_message message_of(const struct outbox_message *m)
+{
+	return (struct publish_message){
+		.upload_id = m->upload_id,
+		.name = m->name,
+		.data = m->data,
+		.len = strlen(m->data),
+		.replace = m->replace,
+	};
+}
+
+/* Number ${i} together with others of its upload. 1: sent, 0: it has to go alone, -1: not now. */
+static int send_together(struct flush *f, struct round *r, size_t i, struct err *cause)
+{
+	struct publish_message messages[TAKE_MAX];
+	size_t which[TAKE_MAX] = {0};
+	size_t n = 0;
+	size_t sent = 0;
+	for (size_t k = i; k < r->t->n; k++) {
+		if (r->done[k] || !str_eq(r->t->items[k].upload_id, r->t->items[i].upload_id))
+			continue;
+		messages[n] = message_of(&r->t->items[k]);
+		which[n++] = k;
+	}
+	if (n < 2)
+		return 0;
+	if (publish_send_many(r->sink->publisher, messages, n, &sent, cause) < 0)
+		return publish_refused(cause) ? 0 : -1;
+	for (size_t k = 0; k < sent; k++)
+		note_sent(f, r, which[k]);
+	return sent > 0;
+}
+
+static int send_one(struct flush *f, struct round *r, size_t i, struct err *cause)
+{
+	int rc = publish_can_batch(r->sink->publisher) ? send_together(f, r, i, cause) : 0;
+	if (rc != 0)
+		return rc < 0 ? -1 : 0;
+	const struct publish_message m = message_of(&r->t->items[i]);
+	err_clear(cause);
+	if (publish_send(r->sink->publisher, &m, true, cause) < 0)
+		return -1;
+	note_sent(f, r, i);
+	return 0;
+}
+
 /* Send what was taken. 1: go on with this sink, 0: enough for now, -1: the state store failed. */
 static int send_taken(
 	struct flush *f, const struct notify_sink *sink, const struct taken *t, struct err *err)
 {
-	int64_t ids[TAKE_MAX];
-	bool failed[TAKE_MAX] = {false};
-	bool done[TAKE_MAX] = {false};
-	size_t nsent = 0;
+	struct round r = {.sink = sink, .t = t};
 	int rc = 1;
 	int64_t began = clock_mono_ms();
 	for (size_t i = 0; rc == 1 && i < t->n; i++) {
-		const struct outbox_message *m = &t->items[i];
 		/* Beyond its lease another sweep would send the rest at the same time. */
 		if (clock_mono_ms() - began > LEASE_MS / 2 || (f->stop && f->stop(f->arg))) {
 			rc = 0;
 			break;
 		}
-		if (must_wait(t, i, failed))
-			continue;
-		struct publish_message msg = {
-			.upload_id = m->upload_id,
-			.name = m->name,
-			.data = m->data,
-			.len = strlen(m->data),
-			.replace = m->replace,
-		};
 		struct err cause = {0};
-		if (publish_send(sink->publisher, &msg, true, &cause) == 0) {
-			ids[nsent++] = m->id;
-			done[i] = true;
-			f->in_a_row = 0;
-			/* A local one was counted when it was written. */
-			if (sink->kind == NOTIFY_EVENT && !publish_is_local(sink->publisher))
-				count_event(m->name);
+		if (r.done[i] || must_wait(t, i, r.failed) || send_one(f, &r, i, &cause) == 0)
 			continue;
-		}
-		done[i] = true;
-		failed[i] = !hopeless(f, m, &cause); /* those behind a parked one go */
-		if (set_aside(f, sink->publisher, m, &cause, err) < 0)
+		r.done[i] = true;
+		r.failed[i] = !hopeless(f, &t->items[i], &cause); /* those behind a parked one go */
+		if (set_aside(f, sink->publisher, &t->items[i], &cause, err) < 0)
 			rc = -1;
 		else if (publish_refused(&cause))
 			f->in_a_row = 0; /* it is not down */
 		else if (++f->in_a_row == FAILURES_MAX)
 			rc = 0;
 	}
-	if (rc >= 0 && give_back(f, t, done, err) < 0)
+	if (rc >= 0 && give_back(f, t, r.done, err) < 0)
 		rc = -1;
 	struct err late = {0};
-	if (nsent > 0 && state_outbox_sent(f->state, ids, nsent, &late) < 0) {
+	if (r.nsent > 0 && state_outbox_sent(f->state, r.sent, r.nsent, &late) < 0) {
 		*err = late;
 		return -1;
 	}
-	f->sent += nsent;
+	f->sent += r.nsent;
 	return rc;
 }
 

@@ -55,6 +55,14 @@ bool publish_is_local(const struct publisher *p);
  */
 int publish_send(
 	struct publisher *p, const struct publish_message *m, bool repeat, struct err *err);
+/*
+ * Send the first ${sent} of ${n} messages of one upload at once, in their order; the sink decides
+ * how many, one at least. -1 as publish_send, of all that it tried together: which of them was
+ * refused is found by sending them singly. Only for sinks of which publish_can_batch is true.
+ */
+bool publish_can_batch(const struct publisher *p);
+int publish_send_many(struct publisher *p, const struct publish_message *m, size_t n, size_t *sent,
+	struct err *err);
 /* Whether ${err} of publish_send says that the message will never be taken. */
 bool publish_refused(const struct err *err);
 int publish_probe(struct publisher *p, struct err *err);

@@ -20,6 +20,9 @@ struct publish_backend {
 	void (*close)(struct publisher *p);
 	int (*send)(
 		struct publisher *p, const struct publish_message *m, bool repeat, struct err *err);
+	/* NULL: messages are sent singly. */
+	int (*send_many)(struct publisher *p, const struct publish_message *m, size_t n,
+		size_t *sent, struct err *err);
 	int (*probe)(struct publisher *p, struct err *err);
 };
 

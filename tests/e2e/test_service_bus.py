@@ -12,8 +12,8 @@ import uuid
 
 from lib import proc
 from lib.check import UNKNOWN_ID, expect
-from lib.reports import ACTIONS
 from lib.manifests import manifest
+from lib.reports import ACTIONS
 from lib.service_bus import ServiceBus, by_upload, check_reports, firsts, settings
 from lib.tus import payload, upload_id
 
@@ -90,9 +90,7 @@ def test_health_and_settings(start):
         def status():
             r = expect(s.get("/health"), 200)
             rows = {row["service"]: row for row in json.loads(r.body)["services"]}
-            return {
-                name: row["status"] for name, row in rows.items() if "service-bus" in name
-            }
+            return {name: row["status"] for name, row in rows.items() if "service-bus" in name}
 
         up = dict.fromkeys(
             (
@@ -296,6 +294,8 @@ def test_watcher_killed_at_random(start):
                 s.start_watcher()
 
         kill()
+        # What a dead watcher had in hand would be due when its lease ends.
+        s.messages_are_due()
         await_all(s, bus, ids, 90)
         proc.until(lambda: bus.left("events/subscriptions/sub") == 0, "all are heeded", 60)
         proc.until(lambda: len(firsts(bus.sent("events"))) == len(ids), "all events", 60)

@@ -202,7 +202,9 @@ class ServiceBus:
 
     def reply(self, h, status, headers, text):
         if status >= 400 and not text:
-            text = f"<Error><Code>{status}</Code><Detail>told to fail. TrackingId:x</Detail></Error>"
+            text = (
+                f"<Error><Code>{status}</Code><Detail>told to fail. TrackingId:x</Detail></Error>"
+            )
             text = text.encode()
         h.send_response(status)
         for name, value in (headers or {}).items():

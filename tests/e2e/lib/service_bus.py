@@ -71,5 +71,3 @@ def check_reports(messages, expected):
             assert last == reports[0], (last, reports)
         else:
             assert got[action] == reports, (action, got[action], reports)
-
-
