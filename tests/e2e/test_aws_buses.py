@@ -7,7 +7,6 @@ import json
 import os
 import random
 import signal
-import threading
 import time
 
 from lib import proc, services
@@ -18,6 +17,7 @@ from lib.reports import validate
 from lib.s3 import Failed
 from lib.tus import payload, upload_id
 
+AWAY = float(os.environ.get("DEX_TEST_AWAY_SECONDS", "6"))
 EVENTS = int(os.environ.get("DEX_TEST_EVENTS", "150"))
 ORDER = [
     "metadata-transform", "metadata-verify", "upload-started", "upload-status", "upload-completed",
@@ -243,3 +243,110 @@ def subscriptions(bus, topic):
     """End points of a topic."""
     answer = bus.sns("ListSubscriptionsByTopic", TopicArn=arn("sns", topic))
     return [answer["Endpoint"]] if answer.get("Endpoint") else []
+
+
+def test_a_queue_that_fails_is_asked_again(start):
+    with guarded() as g:
+        bus = g.client()
+        g.set({"kinds": ["busy", "reset", "lost-answer"]})
+        s, _, queue = watching(start, g)
+        uid = send(s, 1)
+        proc.until(lambda: "events cannot be received" in s.logs(), "a failure is told", 60, 0.2)
+        g.set({"kinds": ["busy", "reset", "cut", "lost-answer"], "rate": 0.2})
+        await_queue(bus, s, queue)
+        uid += send(s, 4)
+        proc.until(delivered(s, uid), "all are delivered", 60)
+        assert g.seen()["faults"], "nothing has failed"
+        g.clear()
+        assert s.watcher.running()
+
+
+def test_subscribers_that_die_lose_nothing(start):
+    """Every event is heeded once or more; poison goes to the dead letters, whoever received it."""
+    with guarded() as g:
+        bus = g.client()
+        queue = unique("events")
+        dead = bus.queue(f"{queue}-dead")
+        url = bus.queue(
+            queue,
+            VisibilityTimeout="2",
+            RedrivePolicy=json.dumps(
+                {"deadLetterTargetArn": arn("sqs", f"{queue}-dead"), "maxReceiveCount": 20}
+            ),
+        )
+        s = start(
+            settings={
+                **g.settings(),
+                "SQS_SUBSCRIBER_EVENT_ARN": arn("sqs", queue),
+                "DEX_DELIVERY_LEASE": "2s",
+            }
+        )
+        uids = {upload_id(s.tus.upload(payload(10), manifest())) for _ in range(EVENTS)}
+        poison = {f"poison {n}" for n in range(EVENTS // 10)}
+        events = [
+            json.dumps({"type": "FileReady", "upload_id": u, "deliver_target": "edav"}) for u in uids
+        ]
+        bodies = [*events, *events[: EVENTS // 5], *poison]  # some come twice
+        random.Random(7).shuffle(bodies)
+        for at in range(0, len(bodies), 10):
+            entries = [{"Id": str(n), "MessageBody": b} for n, b in enumerate(bodies[at : at + 10])]
+            bus.sqs("SendMessageBatch", QueueUrl=url, Entries=entries)
+        killed = 0
+        lot = random.Random(11)
+        until = time.monotonic() + 60 + EVENTS / 10
+        s.start_watcher()
+        while bus.left(url) and time.monotonic() < until:
+            # Some lives end before the first event, some in the middle of a delivery.
+            time.sleep(lot.uniform(0.1, 2.0) if killed < 10 else 3)
+            if killed < 10:
+                s.watcher.signal(signal.SIGKILL)
+                s.watcher.stop()
+                killed += 1
+                s.start_watcher()
+        assert bus.left(url) == 0, f"{bus.left(url)} of {len(bodies)} are left"
+        proc.until(delivered(s, uids), "all are delivered", 30)
+        letters = bus.take_until(dead, lambda got: len(got) >= len(poison), "dead letters arrive")
+        assert {m["Body"] for m in letters} == poison, "what could be heeded is a dead letter"
+        # A life that ended in the middle of a delivery leaves a file with a name of its own.
+        names = [n for n in s.delivered("edav") if not os.path.basename(n).startswith(".")]
+        assert len(names) == len(uids), f"{len(names)} files of {len(uids)} uploads"
+
+
+def latencies(s, uids, stop):
+    """Upload until ${stop}; seconds that each one took."""
+    took = []
+    while not stop():
+        began = time.monotonic()
+        uids.append(upload_id(s.tus.upload(payload(2000), manifest())))
+        took.append(time.monotonic() - began)
+    return sorted(took)
+
+
+def test_a_bus_that_is_away_costs_nothing(start):
+    with guarded() as g:
+        bus = g.client()
+        topic = unique("reports", True)
+        queue = bus.listen(topic, unique("r", True))
+        s = start(
+            watch=True,
+            settings={**g.settings(), "SNS_REPORTER_EVENT_ARN": arn("sns", topic)},
+        )
+        uids = []
+        end = time.monotonic() + 4
+        undisturbed = latencies(s, uids, lambda: time.monotonic() > end or len(uids) >= 40)
+        before = len(uids)
+        g.set({"kinds": ["reset"]})
+        end = time.monotonic() + AWAY
+        away = latencies(s, uids, lambda: time.monotonic() > end or len(uids) >= before + 400)
+        proc.until(lambda: "message put off" in s.logs(), "the outage is told", 90, 0.2)
+        g.clear()
+        got = bus.take_until(
+            queue, has_all_reports(uids), "all reports of all uploads arrive", 120 + len(uids)
+        )
+        for uid in uids:
+            mine = of_upload(got, uid)
+            check_order(mine)
+        assert s.watcher.running()
+        # What a slow machine does at random has room; an upload that waited for a bus has not.
+        middle = len(away) // 2
+        assert away[middle] < undisturbed[len(undisturbed) // 2] + 1, (undisturbed, away)

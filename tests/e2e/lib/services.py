@@ -190,7 +190,8 @@ class Guard(Faults):
         return [*argv[:3], "--keys", self.keys, *argv[3:]]
 
     def client(self):
-        return Bus(self.addr, self.key)
+        """One that sees what is there whatever goes wrong with the requests of others."""
+        return Bus(self.service.addr, self.key)
 
     def settings(self):
         return {
