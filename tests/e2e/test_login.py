@@ -9,7 +9,6 @@ import sqlite3
 import time
 from urllib.parse import urlencode
 
-import test_ui
 from lib import browser, installed, login, proc
 from lib.check import UNKNOWN_ID, expect, expect_error
 from lib.login import KEY, Browser, CgiBrowser, query_of
@@ -29,9 +28,8 @@ def issuer():
 def begin(start, client="dex-web", resource="alg=ES256", stack=None, **more):
     i = issuer()
     s = start(settings=login.settings(i, client, resource, **more), **(stack or {}))
-    page = f"http://127.0.0.1:{s.ui_port}"
-    i.allow(page)
-    return s, Browser(page)
+    i.allow(s.ui_url())
+    return s, Browser(f"http://127.0.0.1:{s.ui_port}", s.ui_prefix)
 
 
 def create(b, s, headers=None):
@@ -63,20 +61,21 @@ REFUSED = "The login service did not let you in"
 def way_in(start, client, stack=None):
     s, b = begin(start, client, stack=stack)
     r = expect(b.get("/"), 200)
-    assert '<a href="/login?to=%2F">Log in</a>' in r.text
+    assert f'<a href="{s.ui_prefix}/login?to=%2F">Log in</a>' in r.text
     expect_error(create(b, s), 401, "ERR_UNAUTHORIZED")
 
     url = b.to_issuer("/manifest?data_stream_id=dextesting&data_stream_route=testevent1")
     q = query_of(url)
     assert q["response_type"] == "code" and q["client_id"] == client, q
-    assert q["redirect_uri"] == f"{b.page}/oauth_callback", q
+    assert q["redirect_uri"] == s.ui_url("/oauth_callback"), q
     assert q["scope"].split() == ["openid", "profile", "dex:upload", "dex:read"], q
     assert q["code_challenge_method"] == "S256" and len(q["code_challenge"]) == 43, q
     assert len(q["state"]) == 43 and len(q["nonce"]) == 43 and q["state"] != q["nonce"], q
     back = b.at_issuer(url)
     assert query_of(back)["iss"] == issuer().url
     r = expect(b.get(back), 303)
-    assert r.get("Location") == "/manifest?data_stream_id=dextesting&data_stream_route=testevent1"
+    query = "data_stream_id=dextesting&data_stream_route=testevent1"
+    assert r.get("Location") == f"{s.ui_prefix}/manifest?{query}", r
     cookie = next(c for c in r.all("Set-Cookie") if "dex_session=" in c)
     assert re.fullmatch(r"dex_session=[\w-]{43}; Path=/; HttpOnly; SameSite=Lax", cookie), cookie
     assert "access_token" not in str(r.headers) and "ey" + "J" not in str(r.headers)
@@ -93,12 +92,12 @@ def way_in(start, client, stack=None):
     info = json.loads(expect(b.api(s, "GET", path.replace("files", "info")), 200).body)
     assert info["upload_status"]["status"] == "Complete", info
     # It is hers, also with a token of her own, and nobody else's.
-    other = Browser(b.page)
+    other = Browser(b.page, b.prefix)
     expect(other.log_in("bob"), 303)
     expect(other.api(s, "GET", path.replace("files", "info")), 404)
     now = int(time.time())
     hers = issuer().sign(issuer().claims(sub="alice", iat=now, exp=now + 60), "ES256")
-    expect(s.tus.head(path, auth(hers)), 200)
+    expect(s.tus.head(s.prefix + path, auth(hers)), 200)
     return s, b
 
 
@@ -108,6 +107,20 @@ def test_a_client_with_a_secret(start):
 
 def test_a_public_client(start):
     way_in(start, "dex-public")
+
+
+def test_through_apache(start):
+    way_in(start, "dex-web", {"server": "apache"})
+
+
+def test_as_on_shared_hosting(start):
+    """Page and API are CGI programs of Apache, below one address."""
+    s, b = way_in(start, "dex-public", {"server": "cgi"})
+    # A browser names no origin where it asks the page's own host.
+    for site, status in (("same-origin", 404), ("cross-site", 401), (None, 401)):
+        expect(b.ask("GET", s.url(f"/info/{UNKNOWN_ID}"), {"Sec-Fetch-Site": site}), status)
+    expect(b.log_out(), 200)
+    expect(b.api(s, "GET", f"/info/{UNKNOWN_ID}"), 401)
 
 
 def test_with_state_in_redis(start):
@@ -514,3 +527,20 @@ def test_in_a_browser(start):
     installed.ui()
     s, _ = begin(start, stack={"watch": True}, OAUTH_SESSION_SECURE="true")
     assert len(browser.drive(s, issuer().token("alice", "ES256"), "login")) > 10
+
+
+def test_in_a_browser_on_shared_hosting(start):
+    installed.ui()
+    s, _ = begin(start, stack={"watch": True, "server": "cgi"})
+    browser.drive(
+        s, issuer().token("alice", "ES256"), "login", scenarios=["login_upload_and_logout"]
+    )
+
+
+def test_in_firefox(start):
+    installed.ui()
+    s, _ = begin(start, stack={"watch": True})
+    browser.drive(
+        s, issuer().token("alice", "ES256"), "login", program="firefox-esr",
+        scenarios=["a_login_does_not_cost_what_was_typed"],
+    )  # fmt: skip

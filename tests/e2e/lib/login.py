@@ -35,8 +35,9 @@ def settings(issuer, client="dex-web", resource="alg=ES256", **more):
 
 
 class Browser:
-    def __init__(self, page):
-        self.page = page  # "http://127.0.0.1:8081"
+    def __init__(self, page, prefix=""):
+        self.page = page  # its origin, "http://127.0.0.1:8081"
+        self.prefix = prefix  # what all paths of the page begin with
         self.cookies = {}  # (name, path): value
 
     def _cookie(self, path):
@@ -62,6 +63,8 @@ class Browser:
 
     def ask(self, method, url, headers=None, body=None):
         """One request; the answer, which is not followed."""
+        if url.startswith("/") and not url.startswith(f"{self.prefix}/"):
+            url = self.prefix + url
         url = urljoin(self.page, url)
         at = urlsplit(url)
         path = at.path or "/"
@@ -110,7 +113,7 @@ class Browser:
     def api(self, s, method, path, headers=None, body=None):
         """As the page's script asks the API."""
         h = {"Origin": self.page, "Tus-Resumable": "1.0.0", **(headers or {})}
-        return self.ask(method, f"http://127.0.0.1:{s.port}{path}", h, body)
+        return self.ask(method, s.url(path), h, body)
 
     def form(self, url="/"):
         """The csrf token of a page."""
@@ -125,7 +128,7 @@ class CgiBrowser(Browser):
     """The page and the API of ${stack} as CGI programs, one for each request."""
 
     def __init__(self, stack):
-        super().__init__(f"http://127.0.0.1:{stack.ui_port}")
+        super().__init__(stack.ui_url())
         self.stack = stack
 
     def send(self, addr, method, target, headers, body):
