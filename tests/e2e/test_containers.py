@@ -98,6 +98,18 @@ def with_redis_and_prometheus(podman):
         c.down()
 
 
+def in_the_store(c, addr, kind):
+    def up():
+        well = f'"service":"storage ({kind})","status":"UP"'
+        return answers(addr) and well in http.request(addr, "GET", "/health").text
+
+    proc.until(up, "it answers, and the store is there", 60, 0.2)
+    path, data = upload_in_pieces(Tus(addr))
+    is_delivered(lambda *argv, **kw: c.exec("deliver", *argv, **kw), path, data)
+    local = c.exec("deliver", "find", "/var/lib/dex-upload/uploads/tus-prefix", "-type", "f", check=False)
+    assert local.stdout == "", f"the upload lies in {kind} alone"
+
+
 def with_azurite(podman):
     ports = {k: proc.free_port() for k in ("API_PORT", "UI_PORT")}
     c = containers.Compose(
@@ -105,23 +117,40 @@ def with_azurite(podman):
         AZURITE_IMAGE=podman.build_service("azurite"), **{k: str(v) for k, v in ports.items()},
     )  # fmt: skip
     try:
-        addr = ("127.0.0.1", ports["API_PORT"])
-        proc.until(lambda: answers(addr), "it answers", 60, 0.2)
-        assert "storage (az-blob)" in http.request(addr, "GET", "/health").text
-        path, data = upload_in_pieces(Tus(addr))
-        is_delivered(lambda *argv, **kw: c.exec("deliver", *argv, **kw), path, data)
-        local = c.exec("deliver", "find", "/var/lib/dex-upload/uploads/tus-prefix", "-type", "f", check=False)
-        assert local.stdout == "", "the upload lies in Azurite alone"
+        in_the_store(c, ("127.0.0.1", ports["API_PORT"]), "az-blob")
     finally:
         c.down()
 
 
-def test_images_and_compose_files():
+def with_an_s3_service(podman):
+    ports = {k: proc.free_port() for k in ("API_PORT", "UI_PORT")}
+    c = containers.Compose(
+        podman, ("compose.yml", "compose.s3.yml"), (), S3_IMAGE=podman.build_service("s3"),
+        S3_PASSWORD="open-sesame", **{k: str(v) for k, v in ports.items()},
+    )  # fmt: skip
+    try:
+        in_the_store(c, ("127.0.0.1", ports["API_PORT"]), "s3")
+    finally:
+        c.down()
+
+
+def images():
     if os.environ.get("DEX_TEST_CONTAINERS") != "1":
         raise Skip("DEX_TEST_CONTAINERS=1 builds and runs the images")
-    with tempfile.TemporaryDirectory(prefix="dex-e2e-containers-") as d:
+    return tempfile.TemporaryDirectory(prefix="dex-e2e-containers-")
+
+
+def test_images_and_compose_files():
+    with images() as d:
         podman = containers.Podman(d)
         podman.build_product()
         one_container_does_everything(podman)
         with_redis_and_prometheus(podman)
         with_azurite(podman)
+
+
+def test_compose_with_an_s3_service():
+    with images() as d:
+        podman = containers.Podman(d)
+        podman.build_product()
+        with_an_s3_service(podman)

@@ -131,7 +131,8 @@ systemctl enable --now dex-upload@2.service""")
         expect(self.tus.patch(path, 0, data[:400]), 204)
         self.m.sh(f"""systemctl stop dex-upload.socket dex-upload.service dex-deliver-watch.service
 sqlite3 {STATE} 'DROP TRIGGER uploads_opened; DROP TRIGGER uploads_closed; DROP TABLE open_uploads;
-  DROP INDEX uploads_times; ALTER TABLE deliveries DROP COLUMN sha256; PRAGMA user_version=2'
+  DROP INDEX uploads_times; ALTER TABLE deliveries DROP COLUMN sha256; DROP INDEX outbox_parked;
+  ALTER TABLE outbox DROP COLUMN parked_at; ALTER TABLE outbox DROP COLUMN reason; PRAGMA user_version=2'
 dpkg -i /mnt/third.deb""")
         assert self.tus.offset(path) == 400
         version = self.m.run("sqlite3", STATE, "PRAGMA user_version").stdout.strip()

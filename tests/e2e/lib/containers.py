@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Images and containers with podman. The images of other projects cannot be had without their registries: those that
-Debian or npm have, are built here, on a base that debootstrap makes."""
+Debian, npm or the Go module proxy have, are built here, on a base that debootstrap makes."""
 
 import os
 import shutil
 import subprocess
 
-from . import services
+from . import installed, services
 from .runner import Skip
 from .servers import ROOT, write
 
@@ -28,6 +28,9 @@ SERVICES = f"""FROM {BASE} AS redis
 FROM {BASE} AS prometheus
 {APT} prometheus
 ENTRYPOINT ["/usr/bin/prometheus"]
+FROM {BASE} AS s3
+COPY versitygw /usr/bin/
+ENTRYPOINT ["/usr/bin/versitygw"]
 FROM {BASE} AS azurite
 {APT} nodejs
 COPY node_modules /node_modules
@@ -87,6 +90,8 @@ class Podman:
         context = f"{self.home}/{name}"
         os.mkdir(context)
         write(f"{context}/Dockerfile", SERVICES)
+        if name == "s3":
+            shutil.copy(installed.versitygw(), context)
         if name == "azurite":
             shutil.copytree(services.install_azurite(), f"{context}/node_modules", symlinks=True)
         self.call("build", "--isolation=chroot", "--network=host", "-q", "--target", name, "-t", image, context)

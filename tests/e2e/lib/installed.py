@@ -3,6 +3,7 @@
 
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 
@@ -38,6 +39,23 @@ def python():
         f" '{venv}/bin/pip' -q install -r '{SOURCE}/requirements.txt'",
     )  # fmt: skip
     return f"{venv}/bin/python"
+
+
+def versitygw():
+    """The S3 service of the compose files, of the version that they name, built from its Go module."""
+    if not shutil.which("go"):
+        raise Skip("go is missing")
+    with open(f"{servers.ROOT}/deploy/container/compose.s3.yml") as f:
+        version = re.search(r"versity/versitygw:(v[\d.]+)", f.read())[1]
+    path = f"{BUILD}/versitygw-{version}"
+    if not os.path.exists(path):
+        r = subprocess.run(
+            ["go", "install", f"github.com/versity/versitygw/cmd/versitygw@{version}"],
+            capture_output=True, text=True, env={**os.environ, "GOBIN": path, "CGO_ENABLED": "0"},
+        )  # fmt: skip
+        if r.returncode != 0:
+            raise Skip(f"versitygw cannot be built: {r.stderr.strip()[-300:]}")
+    return f"{path}/versitygw"
 
 
 def ui():
