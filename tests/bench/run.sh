@@ -35,7 +35,7 @@ for program in dex-upload dex-deliver bench/load; do
 	}
 done
 
-parts=,${BENCH_ONLY:-a,b,c,d,e,g},
+parts=,${BENCH_ONLY:-a,b,c,d,e,f,g},
 case $parts in
 *,e,*) deploy/install-packages.sh bench ;;
 esac
