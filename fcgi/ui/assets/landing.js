@@ -2,7 +2,7 @@
 // The landing page: routes that go with the chosen stream, and the uploads of this browser.
 import * as api from './api.js'
 import { byId, make, show, statusUrl, t } from './common.js'
-import { size, time } from './format.js'
+import { size, time, unbroken } from './format.js'
 import * as store from './store.js'
 
 const ASKED_AT_ONCE = 20
@@ -52,13 +52,15 @@ function row(entry) {
     make(
       'span',
       { class: 'meta' },
-      [
-        entry.stream && `${entry.stream} / ${entry.route}`,
-        entry.size >= 0 && size(entry.size),
-        entry.at && time(entry.at, 'short'),
-      ]
-        .filter(Boolean)
-        .join(' · '),
+      unbroken(
+        [
+          entry.stream && `${entry.stream} / ${entry.route}`,
+          entry.size >= 0 && size(entry.size),
+          entry.at && time(entry.at, 'short'),
+        ]
+          .filter(Boolean)
+          .join(' · '),
+      ),
     ),
     make(
       'button',

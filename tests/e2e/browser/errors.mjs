@@ -24,6 +24,19 @@ export async function refused_details_come_back(scenario) {
   equal(described, 'h-sender_id e-sender_id', 'aria-describedby')
 }
 
+export async function an_unknown_stream_is_told(scenario) {
+  const page = await lib.open(await scenario.context(), scenario)
+  await page.goto(`${uiUrl}/`)
+  await page.getByLabel('Data Stream', { exact: true }).fill('nonsense')
+  await page.getByLabel('Data Stream Route').fill('csv')
+  const answer = page.waitForResponse('**/manifest?**')
+  await page.getByRole('button', { name: 'Next' }).click()
+  equal((await answer).status(), 404, 'the answer')
+  await page.getByText('open nonsense_csv.json: no such file or directory').waitFor()
+  await page.getByRole('link', { name: 'Back to the start' }).click()
+  await page.getByRole('heading', { name: 'Welcome to DEX Upload' }).waitFor()
+}
+
 export async function a_lost_cookie_keeps_what_was_typed(scenario) {
   const context = await scenario.context()
   const page = await lib.open(context, scenario)
@@ -111,17 +124,22 @@ export async function hostile_text_stays_text(scenario) {
   equal(await page.locator('main img').count(), 0, 'images of the list')
 }
 
-export async function a_stream_without_targets_is_told(scenario) {
+export async function what_becomes_of_deliveries_is_told(scenario) {
   const page = await lib.open(await scenario.context(), scenario)
   await lib.begin(page, 'nowhere.csv')
   const manifest = { data_stream_id: 'Some', data_stream_route: 'where' }
   const info = { manifest, file_info: { size_bytes: 4 }, upload_status: { status: 'Complete' } }
   const headers = { 'Access-Control-Allow-Origin': '*', 'Content-Type': 'application/json' }
   await page.route('**/info/**', (route) =>
-    route.fulfill({ headers, body: JSON.stringify({ ...info, deliveries: null }) }),
+    route.fulfill({ headers, body: JSON.stringify({ deliveries: null, ...info }) }),
   )
   await page.getByText('are delivered nowhere').waitFor()
   await lib.audit(page, 'delivered nowhere')
+  const issues = [{ level: 'ERROR', message: `${'unreachable/'.repeat(20)}: refused` }]
+  info.deliveries = [{ name: 'edav', status: 'FAILURE', location: null, issues }]
+  await page.getByText('unreachable/').waitFor()
+  await lib.audit(page, 'a failed delivery')
+  delete info.deliveries
   manifest.data_stream_id = 'DexTesting'
   manifest.data_stream_route = 'testevent1'
   await page.reload()

@@ -44,6 +44,32 @@ export async function a_small_file_is_delivered(scenario) {
   await page.getByText('Upload Status: Complete').waitFor()
 }
 
+export async function every_stream_takes_a_file(scenario) {
+  const page = await lib.open(await scenario.context(), scenario)
+  const path = lib.makeFile('stream.csv', 10240)
+  await page.goto(`${uiUrl}/`)
+  const offered = JSON.parse(await page.locator('#stream-form').getAttribute('data-streams'))
+  const streams = Object.entries(offered).flatMap(([id, routes]) => routes.map((r) => [id, r]))
+  equal(streams.length, 9, 'streams')
+  for (const [stream, route] of streams) {
+    await page.goto(`${uiUrl}/`)
+    await page.getByLabel('Data Stream', { exact: true }).fill(stream)
+    await page.getByLabel('Data Stream Route').fill(route)
+    await page.getByRole('button', { name: 'Next' }).click()
+    await page.waitForURL('**/manifest?**')
+    for (const field of await page.locator('#manifest-form select').all())
+      await field.selectOption({ index: (await field.locator('option').count()) - 1 })
+    for (const field of await page.locator('#manifest-form input:not([type=hidden])').all())
+      await field.fill((await field.getAttribute('data-filename')) === null ? 'me' : 'stream.csv')
+    await page.getByRole('button', { name: 'Next' }).click()
+    await page.waitForURL('**/status/**')
+    await lib.give(page, path)
+    await lib.arrives(page, path, 'stream.csv')
+    equal(await page.locator('#d-stream').textContent(), stream, 'the stream')
+    equal(await page.locator('#d-route').textContent(), route, 'the route')
+  }
+}
+
 export async function an_empty_file_is_delivered(scenario) {
   const page = await lib.open(await scenario.context(), scenario)
   const path = lib.makeFile('empty.csv', 0)
