@@ -18,10 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/*
- * What the outbox puts off is sent again by it; here a message only gets over a hiccup, so that
- * dex-deliver can end in time.
- */
+/* Nothing is repeated here: the outbox does that, and a sweep is not to wait for a dead bus. */
 #define SEND_MS 5000
 /* The standard tier takes 256 KB with the head of the message, the premium tier 1 MB over HTTPS. */
 #define STANDARD_MAX ((size_t)256 * 1000)
@@ -109,7 +106,6 @@ static int bus_send(
 	set_fields(&c, m);
 	c.r.body = m->data;
 	c.r.body_len = m->len;
-	c.r.idempotent = true;
 	int rc = service_bus_call_run(&c, err);
 	/* 403 is a quota that is used up, and a message that is too large. */
 	if (rc < 0 && c.a.status == 403 && m->len > STANDARD_MAX)
@@ -154,7 +150,6 @@ static int bus_send_many(struct publisher *base, const struct publish_message *m
 	net_headers_set(&c.r.headers, "Content-Type", "application/vnd.microsoft.servicebus.json");
 	c.r.body = body.data;
 	c.r.body_len = body.len;
-	c.r.idempotent = true;
 	int rc = service_bus_call_run(&c, err);
 	*sent = rows;
 	service_bus_call_free(&c);

@@ -69,7 +69,7 @@ static int set_endpoint(char *const *parts, struct uri *u, struct err *err)
 		rc = -1;
 	}
 	buf_free(&b);
-	if (rc < 0)
+	if (rc != 0)
 		return -1;
 	if (!u->tls && !loopback_is(u->host))
 		return err_set(err, ERR_INVALID, __func__,
