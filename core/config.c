@@ -137,8 +137,7 @@ static const struct config_row *similar_row(const char *name)
 	size_t best = 4;
 	for (size_t i = 0; i < config_table_len; i++) {
 		size_t d = edit_distance(name, config_table[i].name);
-		if (d < best && d * 2 <= strlen(name) - strlen("DEX_") &&
-			!(config_table[i].flags & CONFIG_NOT_IN_THIS_BUILD)) {
+		if (d < best && d * 2 <= strlen(name) - strlen("DEX_")) {
 			best = d;
 			found = &config_table[i];
 		}
@@ -308,14 +307,6 @@ static void load_row(struct loader *l, const struct config_row *row, char **text
 	const struct config_var *var = find_var(l->c->values, row->name);
 	struct config_value v = {0};
 
-	if (row->flags & CONFIG_NOT_IN_THIS_BUILD) {
-		if (var && config_value_differs(row, var->value)) {
-			(void)buf_printf(begin_problem(l, var->line),
-				"%s: not available in this build", row->name);
-			end_problem(l);
-		}
-		return;
-	}
 	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a variable always has a value. */
 	if (var && (var->value[0] || (row->flags & CONFIG_EMPTY_OK))) {
 		if (config_value_parse(row, var->value, &v) < 0)
@@ -479,7 +470,7 @@ const char *config_in_force(const struct config *c, const char *name)
 {
 	const struct config_row *row = config_table_find(name);
 
-	if (row && !(row->flags & CONFIG_NOT_IN_THIS_BUILD))
+	if (row)
 		return c->values->text[row - config_table];
 	return config_lookup((void *)(uintptr_t)c, name);
 }
@@ -489,8 +480,6 @@ int config_dump(const struct config *c, struct buf *out)
 	for (size_t i = 0; i < config_table_len; i++) {
 		const struct config_row *row = &config_table[i];
 		const char *text = c->values->text[i];
-		if (row->flags & CONFIG_NOT_IN_THIS_BUILD)
-			continue;
 		if (text[0] && (row->flags & CONFIG_SECRET))
 			text = CONFIG_MASK;
 		(void)buf_printf(out, "%s=%s\n", row->name, text);

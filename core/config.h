@@ -89,6 +89,8 @@ struct config {
 	bool session_secure;             /* OAUTH_SESSION_SECURE */
 	const char *session_domain;      /* OAUTH_SESSION_DOMAIN */
 
+	const char *status_api_health_uri; /* PROCESSING_STATUS_HEALTH_URI; "": it is not asked */
+
 	/* traces */
 	const char *otlp_endpoint; /* OTEL_EXPORTER_OTLP_ENDPOINT; "": no spans are sent */
 	const char *otlp_headers;  /* OTEL_EXPORTER_OTLP_HEADERS */

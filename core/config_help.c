@@ -8,11 +8,6 @@
 
 #define WIDTH 78
 
-static bool available(const struct config_row *row)
-{
-	return !(row->flags & CONFIG_NOT_IN_THIS_BUILD);
-}
-
 /* Words of ${text} in lines of at most WIDTH columns, each behind ${indent}. */
 static void add_wrapped(struct buf *out, const char *indent, const char *text)
 {
@@ -70,7 +65,7 @@ static void add_places(struct buf *out, const struct config_row *row, const char
 	}
 }
 
-/* Headings belong to the first row of a group; rows of other builds may stand between. */
+/* Headings belong to the first row of a group. */
 static const char *heading_of(size_t row)
 {
 	while (!config_table[row].heading)
@@ -98,32 +93,6 @@ static void help_row(struct buf *out, const struct config_row *row)
 	buf_free(&text);
 }
 
-static void help_absent(struct buf *out)
-{
-	struct buf names;
-	buf_init(&names, 8192);
-	for (size_t i = 0; i < config_table_len; i++) {
-		if (available(&config_table[i]))
-			continue;
-		if (config_table[i].heading)
-			(void)buf_printf(
-				&names, "%s%s:", names.len ? "\n" : "", config_table[i].heading);
-		(void)buf_printf(&names, " %s", config_table[i].name);
-	}
-	if (names.len == 0)
-		return;
-	(void)buf_add_str(
-		out, "\nNot available in this build (must be unset, empty or at the default)\n");
-	for (char *p = names.data, *nl; p; p = nl) {
-		nl = strchr(p, '\n');
-		if (nl)
-			*nl++ = '\0';
-		add_wrapped(out, "  ", p);
-	}
-	out->overflow |= names.overflow;
-	buf_free(&names);
-}
-
 int config_help(struct buf *out)
 {
 	const char *last = NULL;
@@ -134,15 +103,12 @@ int config_help(struct buf *out)
 		"An "
 		"empty value stands for the default. Faults are told at the start, all at once.");
 	for (size_t i = 0; i < config_table_len; i++) {
-		if (!available(&config_table[i]))
-			continue;
 		if (heading_of(i) != last) {
 			last = heading_of(i);
 			(void)buf_printf(out, "\n%s\n", last);
 		}
 		help_row(out, &config_table[i]);
 	}
-	help_absent(out);
 	(void)buf_add_char(out, '\n');
 	add_wrapped(out, "",
 		"Any other variable (EDAV_*, EHDI_*, EICR_*, NCIRD_*, LOCAL_EDAV_FOLDER and the "
@@ -184,7 +150,7 @@ int config_dotenv_example(struct buf *out)
 		"from those you change. Variables of the environment win over this file.");
 	for (size_t i = 0; i < config_table_len; i++) {
 		const struct config_row *row = &config_table[i];
-		if (!available(row) || (row->flags & CONFIG_ENV_ONLY))
+		if (row->flags & CONFIG_ENV_ONLY)
 			continue;
 		if (heading_of(i) != last) {
 			last = heading_of(i);
@@ -211,8 +177,6 @@ int config_markdown(struct buf *out)
 	for (size_t i = 0; i < config_table_len; i++) {
 		const struct config_row *row = &config_table[i];
 		struct buf text;
-		if (!available(row))
-			continue;
 		(void)buf_printf(out, "| `%s` | ", row->name);
 		if (row->def && (row->flags & CONFIG_SECRET)) {
 			(void)buf_add_str(out, "a value for development");
@@ -280,8 +244,6 @@ int config_man(struct buf *out)
 
 	for (size_t i = 0; i < config_table_len; i++) {
 		const struct config_row *row = &config_table[i];
-		if (!available(row))
-			continue;
 		if (heading_of(i) != last) {
 			(void)buf_add_str(out, last ? ".El\n" : "");
 			last = heading_of(i);

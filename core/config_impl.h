@@ -40,12 +40,9 @@ enum config_type {
 enum config_flag {
 	CONFIG_REQUIRED = 1 << 0, /* no value and no default is a problem */
 	CONFIG_SECRET = 1 << 1,   /* shown as CONFIG_MASK */
-	/* known by name only: a value other than the default is a problem. Drop the flag to enable
-	   a row. */
-	CONFIG_NOT_IN_THIS_BUILD = 1 << 2,
 	CONFIG_EMPTY_OK =
-		1 << 3, /* "" is a value of its own; elsewhere it stands for the default */
-	CONFIG_ENV_ONLY = 1 << 4, /* makes no sense in the dotenv file */
+		1 << 2, /* "" is a value of its own; elsewhere it stands for the default */
+	CONFIG_ENV_ONLY = 1 << 3, /* makes no sense in the dotenv file */
 };
 
 #define CONFIG_MASK "********"
@@ -82,8 +79,6 @@ struct config_value {
 
 /* 0 and ${out}, or -1 when ${text} is not what the row expects. */
 int config_value_parse(const struct config_row *row, const char *text, struct config_value *out);
-/* The row's value is a non-default one, compared after normalising. */
-bool config_value_differs(const struct config_row *row, const char *text);
 /* Append what the row expects: "one of DEV, TST", "a whole number 4 to 4096". */
 int config_value_expected(const struct config_row *row, struct buf *out);
 /*

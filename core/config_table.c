@@ -8,7 +8,6 @@
 #define MS_PER_S UINT64_C(1000)
 #define MS_PER_DAY (24 * 3600 * MS_PER_S)
 #define PORTS .min = 1, .max = 65535
-#define ABSENT CONFIG_NOT_IN_THIS_BUILD
 
 const struct config_row config_table[] = {
 	{.heading = "General",
@@ -543,9 +542,9 @@ const struct config_row config_table[] = {
 
 	{.heading = "Other services",
 		.name = "PROCESSING_STATUS_HEALTH_URI",
-		.type = CONFIG_TEXT,
-		.flags = ABSENT,
-		.help = "Processing Status API, probed by /health"},
+		.type = CONFIG_URL,
+		FIELD(status_api_health_uri),
+		.help = "health page of the Processing Status API, shown by /health"},
 	{.name = "OTEL_EXPORTER_OTLP_ENDPOINT",
 		.type = CONFIG_URL,
 		FIELD(otlp_endpoint),

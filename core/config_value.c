@@ -347,19 +347,6 @@ int config_value_parse(const struct config_row *row, const char *text, struct co
 	return types[row->type].parse(row, text, out);
 }
 
-bool config_value_differs(const struct config_row *row, const char *text)
-{
-	struct config_value a = {0};
-	struct config_value b = {0};
-	if (text[0] == '\0')
-		return false;
-	bool same = row->def && config_value_parse(row, text, &a) == 0 &&
-		    config_value_parse(row, row->def, &b) == 0 && strcmp(a.text, b.text) == 0;
-	free(a.text);
-	free(b.text);
-	return !same;
-}
-
 static int add_duration(struct buf *out, uint64_t ms)
 {
 	static const struct {

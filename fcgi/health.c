@@ -13,6 +13,7 @@
 #include "core/store/state.h"
 #include "core/store/subscribe.h"
 #include "fcgi/authorize.h"
+#include "fcgi/health_uri.h"
 #include "fcgi/routes.h"
 
 #include <errno.h>
@@ -39,7 +40,8 @@ enum kind {
 	PROBE_TARGET,
 	PROBE_PUBLISHER,
 	PROBE_SUBSCRIBER,
-	PROBE_AUTH
+	PROBE_AUTH,
+	PROBE_STATUS_API
 };
 
 struct probe {
@@ -83,6 +85,8 @@ static int ask(const struct probe *p, struct buf *notes, struct err *err)
 		return subscribe_probe(p->app->subscribers.items[p->index], err);
 	case PROBE_AUTH:
 		return auth_probe(p->app->auth, err);
+	case PROBE_STATUS_API:
+		return health_uri_ask(p->app->config, err);
 	}
 	return -1;
 }
@@ -160,6 +164,8 @@ static void make_probes(struct app *app)
 	}
 	if (app->auth)
 		add_probe(app, PROBE_AUTH, 0, "OAuth issuer");
+	if (*app->config->status_api_health_uri)
+		add_probe(app, PROBE_STATUS_API, 0, "Processing Status API");
 }
 
 static void start_probe(struct probe *p, const pthread_attr_t *attr)

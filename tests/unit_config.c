@@ -391,32 +391,6 @@ static void test_unknown_dex_names(void **state)
 		"app.env:2: unknown variable DEX_Q\n");
 }
 
-static void test_every_absent_row_is_refused_when_set(void **state)
-{
-	struct config_world *f = *state;
-	size_t absent = 0;
-	for (size_t i = 0; i < config_table_len; i++) {
-		const struct config_row *row = &config_table[i];
-		char want[128];
-		if (!(row->flags & CONFIG_NOT_IN_THIS_BUILD))
-			continue;
-		absent++;
-		snprintf(want, sizeof(want), "%s: not available in this build\n", row->name);
-		config_world_refused(f, row->name, "geheim", want);
-		if (row->type == CONFIG_BOOL)
-			config_world_refused(
-				f, row->name, str_eq(row->def, "true") ? "0" : "1", want);
-		if (row->def)
-			config_world_accepted(f, row->name, row->def);
-	}
-	if (absent == 0)
-		return;
-	config_world_file("app.env", "\nPROCESSING_STATUS_HEALTH_URI=http://s3\n");
-	if (config_table_find("PROCESSING_STATUS_HEALTH_URI")->flags & CONFIG_NOT_IN_THIS_BUILD)
-		config_world_problems(f, "app.env",
-			"app.env:2: PROCESSING_STATUS_HEALTH_URI: not available in this build\n");
-}
-
 static void test_prod_needs_a_csrf_token(void **state)
 {
 	struct config_world *f = *state;
@@ -533,7 +507,6 @@ int main(void)
 		TEST(test_appconf_names_the_dotenv_file),
 		TEST(test_dotenv_names_twice),
 		TEST(test_unknown_dex_names),
-		TEST(test_every_absent_row_is_refused_when_set),
 		TEST(test_prod_needs_a_csrf_token),
 		TEST(test_places_of_upload_configs),
 		TEST(test_missing_places_are_named),

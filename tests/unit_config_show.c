@@ -33,7 +33,6 @@ static void test_secrets_are_masked(void **state)
 	assert_non_null(strstr(dump.data, "\nDEX_STATE_DB=./uploads/state.db\n"));
 	assert_non_null(strstr(dump.data, "\nDEX_TRUSTED_PROXIES=\n"));
 	assert_null(strstr(dump.data, "geheim"));
-	assert_null(strstr(dump.data, "PROCESSING_STATUS_HEALTH_URI"));
 	buf_free(&dump);
 
 	config_world_env("CSRF_TOKEN", "geheim\n");
@@ -123,8 +122,7 @@ static void test_table_is_consistent(void **state)
 			fail_msg("%s: choices", row->name);
 		if (!row->help || !row->help[0] || str_ends(row->help, "."))
 			fail_msg("%s: help", row->name);
-		if (!row->has_field && !is_option(row->name) &&
-			!(row->flags & (CONFIG_NOT_IN_THIS_BUILD | CONFIG_ENV_ONLY)))
+		if (!row->has_field && !is_option(row->name) && !(row->flags & CONFIG_ENV_ONLY))
 			fail_msg("%s is read by nobody", row->name);
 		if (row->def && str_starts(row->def, CONFIG_FOLDER) && i < folder)
 			fail_msg("%s stands before the upload folder", row->name);
@@ -152,19 +150,18 @@ static void test_help_texts_name_every_row(void **state)
 	assert_int_equal(config_man(&man), 0);
 	for (size_t i = 0; i < config_table_len; i++) {
 		const struct config_row *row = &config_table[i];
-		bool here = !(row->flags & CONFIG_NOT_IN_THIS_BUILD);
 		char text[128];
 		if (!strstr(help.data, row->name))
 			fail_msg("%s is not in the help", row->name);
 		snprintf(text, sizeof(text), "| `%s` | ", row->name);
-		if (!strstr(markdown.data, text) == here)
-			fail_msg("%s in the Markdown table: %d", row->name, !here);
+		if (!strstr(markdown.data, text))
+			fail_msg("%s is not in the Markdown table", row->name);
 		snprintf(text, sizeof(text), "\n#%s=", row->name);
-		if (!strstr(example.data, text) == (here && !(row->flags & CONFIG_ENV_ONLY)))
-			fail_msg("%s in the example: %d", row->name, !here);
+		if (!strstr(example.data, text) == !(row->flags & CONFIG_ENV_ONLY))
+			fail_msg("%s in the example: wrong", row->name);
 		snprintf(text, sizeof(text), "\n.It Ev %s\n", row->name);
-		if (!strstr(man.data, text) == here)
-			fail_msg("%s in the manual page: %d", row->name, !here);
+		if (!strstr(man.data, text))
+			fail_msg("%s is not in the manual page", row->name);
 		if (row->def && (row->flags & CONFIG_SECRET)) {
 			assert_null(strstr(help.data, row->def));
 			assert_null(strstr(markdown.data, row->def));
@@ -172,10 +169,7 @@ static void test_help_texts_name_every_row(void **state)
 			assert_null(strstr(man.data, row->def));
 		}
 	}
-	const char *absent = strstr(help.data, "Not available in this build");
-	assert_non_null(absent);
-	assert_true(strstr(help.data, "PROCESSING_STATUS_HEALTH_URI") > absent);
-	assert_non_null(strstr(absent, "EDAV_*"));
+	assert_non_null(strstr(help.data, "EDAV_*"));
 	/* what a line begins with must not be a macro, a hyphen not a soft one */
 	assert_null(strstr(man.data, "\n./"));
 	assert_non_null(strstr(man.data, "\\-\\-appconf"));

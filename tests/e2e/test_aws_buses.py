@@ -6,10 +6,12 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal
+import subprocess
 import time
 
-from lib import proc, services
+from lib import proc, servers, services
 from lib.aws import arn
 from lib.check import UNKNOWN_ID
 from lib.manifests import manifest
@@ -148,6 +150,43 @@ def test_keys_that_end(start):
         text = s.logs() + r.stderr
         for secret in (g.key[1], *other[1:]):
             assert secret not in text, secret
+
+
+def shell_block(page):
+    """The commands that a page of deploy/ shows."""
+    with open(f"{servers.ROOT}/deploy/{page}") as f:
+        blocks = re.findall(r"^```sh\n(.*?)^```$", f.read(), re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 1, f"{page} has {len(blocks)} blocks of commands"
+    return blocks[0]
+
+
+def test_the_guide_for_the_processing_status_api(start):
+    """What it says is done as it stands: signed by curl, which knows nothing of our signer."""
+    with guarded() as g:
+        url = f"http://127.0.0.1:{g.port}"
+        env = {
+            "PATH": os.environ["PATH"], "AWS_ACCESS_KEY_ID": g.key[0],
+            "AWS_SECRET_ACCESS_KEY": g.key[1], "AWS_ENDPOINT_URL_SNS": url,
+            "AWS_ENDPOINT_URL_SQS": url,
+        }  # fmt: skip
+        commands = shell_block("buses.md")
+        r = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", commands], env=env, capture_output=True, text=True, timeout=120
+        )
+        assert r.returncode == 0, r
+        topic, queue = "dex-reports.fifo", "processing-status.fifo"
+        bus = g.client()
+        room = bus.sqs("GetQueueUrl", QueueName=queue)["QueueUrl"]
+        [leave] = json.loads(bus.attributes(room)["Policy"])["Statement"]
+        assert leave["Condition"]["ArnEquals"]["aws:SourceArn"] == arn("sns", topic), leave
+        s = start(settings={**g.settings(), "SNS_REPORTER_EVENT_ARN": arn("sns", topic)})
+        uid = upload_id(s.tus.upload(payload(10), manifest()))
+        s.deliver_all()
+        s.deliver_all()
+        got = of_upload(bus.take_until(room, has_all_reports([uid]), "all reports arrive"), uid)
+        check_order(got)
+        for m, kind in zip(got, types(got), strict=True):
+            validate(json.loads(m["Body"]), kind, manifest())
 
 
 # -- events from a queue
