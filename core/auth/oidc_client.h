@@ -74,8 +74,8 @@ int oidc_client_redeem(struct oidc_client *c, const struct oidc_login *l,
 	struct err *err);
 /*
  * Another access token for the refresh token of ${t}, whose strings are replaced by what came.
- * ERR_INVALID: the issuer gives none any more. ERR_UNAVAILABLE: try again later. The access token is
- * as before then.
+ * ERR_INVALID: the issuer gives none any more. ERR_UNAVAILABLE: try again later. The access token
+ * is as before then.
  */
 int oidc_client_refresh(struct oidc_client *c, struct oidc_tokens *t, struct err *err);
 

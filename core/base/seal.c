@@ -18,7 +18,7 @@ void seal_key_derive(const char *secret, const char *purpose, struct seal_key *o
 	unsigned char *info = mem_alloc(n + 1);
 	digest_hmac_sha256(salt, sizeof salt, secret, strlen(secret), extracted);
 	/* One block of the expansion is just as long as a key. */
-	memcpy(info, purpose, n);
+	memcpy(info, purpose, n + 1);
 	info[n] = 1;
 	digest_hmac_sha256(extracted, sizeof extracted, info, n + 1, out->bytes);
 	mem_wipe(extracted, sizeof extracted);

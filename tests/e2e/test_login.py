@@ -356,9 +356,7 @@ def test_an_expired_session(start):
     s, b = begin(start, resource="alg=ES256&ttl=2")
     expect(b.log_in(), 303)
     expect(b.api(s, "GET", f"/info/{UNKNOWN_ID}"), 404)
-    proc.until(
-        lambda: b.api(s, "GET", f"/info/{UNKNOWN_ID}").status == 401, "it ends", 20, 0.1
-    )
+    proc.until(lambda: b.api(s, "GET", f"/info/{UNKNOWN_ID}").status == 401, "it ends", 20, 0.1)
     r = expect(b.get("/"), 200)
     assert "Log in</a>" in r.text and "Logged in as" not in r.text
     expect(b.log_in(), 303)  # at the issuer she is known still
@@ -370,6 +368,7 @@ def test_a_session_is_renewed(start):
     expect(b.log_in(), 303)
     before = rows(s)[0][1]
     asked = issuer().counts()["/token"]
+
     # Due 30 s before its end.
     def renewed():
         expect(b.api(s, "GET", f"/info/{UNKNOWN_ID}"), 404)

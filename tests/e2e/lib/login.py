@@ -89,14 +89,13 @@ class Browser:
         r = expect(self.get("/login" + (f"?{urlencode({'to': to})}" if to else "")), 303)
         return r.get("Location")
 
-    def at_issuer(self, url, answer={"name": "alice"}):
+    def at_issuer(self, url, answer=None):
         """Be there until it sends the browser back; the URL it is sent to."""
+        form = urlencode(answer or {"name": "alice"}).encode()
         for _ in range(8):
             r = self.get(url)
             if r.status == 200:
-                r = self.ask(
-                    "POST", url, {"Content-Type": FORM}, urlencode(answer).encode()
-                )
+                r = self.ask("POST", url, {"Content-Type": FORM}, form)
             assert r.status in (302, 303), r
             url = urljoin(url, r.get("Location"))
             if url.startswith(self.page):
