@@ -340,7 +340,7 @@ enum options_result options_parse(int argc, char **argv, struct options *out)
 	struct option table[NROWS + 1] = {0};
 	for (size_t i = 0; i < NROWS; i++)
 		table[i] = (struct option){rows[i].name,
-			rows[i].value ? required_argument : no_argument, NULL, rows[i].opt};
+			rows[i].value ? required_argument : no_argument, NULL, (int)rows[i].opt};
 	*out = (struct options){0};
 	opterr = 0;
 	for (;;) {

@@ -8,7 +8,7 @@ import stat
 from lib import proc
 from lib.check import RFC3339, UUID, expect
 from lib.manifests import manifest
-from lib.reports import validate
+from lib.reports import REPORT, validate
 from lib.tus import payload, upload_id
 
 
@@ -38,6 +38,29 @@ def test_creation(stack):
     assert status["content"]["offset"] == 0 and status["content"]["size"] == 10
     assert status["content"]["filename"] == "data.csv"
     assert stack.reports(path, "upload-completed") == []
+
+
+def test_the_schema_finds_what_a_reader_would_refuse(stack):
+    path = stack.tus.new(10)
+    good = one(stack, path, "upload-status")
+    for at, value in (
+        (("upload_id",), "x"),
+        (("dex_ingest_datetime",), ""),
+        (("disposition_type",), "add"),
+        (("stage_info", "status"), "FAILURE"),
+        (("stage_info", "issues"), []),
+        (("content", "tguid"), None),
+        (("content", "offset"), "0"),
+        (("content", "content_schema_name"), "upload-started"),
+    ):
+        bad = json.loads(json.dumps(good))
+        place = bad
+        for key in at[:-1]:
+            place = place[key]
+        place[at[-1]] = value
+        assert not REPORT.is_valid(bad), (at, value)
+    for key in ("sender_id", "stage_info", "content"):
+        assert not REPORT.is_valid({k: v for k, v in good.items() if k != key}), key
 
 
 def test_the_manifest_keeps_its_order(stack):

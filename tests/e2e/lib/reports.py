@@ -1,8 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every report must look like (docs of the Processing Status API that reads them)."""
+"""What every report and event must look like: the schemas, and what a schema cannot say."""
 
-from .check import RFC3339, UUID
+import json
+import os
 
+import jsonschema
+
+from .check import RFC3339
+from .servers import ROOT
+
+
+def _validator(name):
+    with open(f"{ROOT}/tests/schema/{name}.json") as f:
+        return jsonschema.Draft7Validator(json.load(f))
+
+
+REPORT, EVENT = _validator("report"), _validator("event")
 ENVELOPE = [
     "report_schema_version", "upload_id", "sender_id", "data_stream_id", "data_stream_route",
     "jurisdiction", "dex_ingest_datetime", "content_type", "disposition_type", "stage_info",
@@ -12,15 +25,34 @@ STAGE = [
     "service", "action", "version", "status", "issues", "start_processing_time",
     "end_processing_time",
 ]  # fmt: skip
-CONTENT = {
-    "metadata-transform": ["transforms"],
-    "metadata-verify": ["filename", "metadata"],
-    "upload-started": ["status"],
-    "upload-status": ["filename", "tguid", "offset", "size"],
-    "upload-completed": ["status"],
-    "blob-file-copy": ["file_source_blob_url", "file_destination_blob_url", "destination_name"],
-}
-ACTIONS = list(CONTENT)
+ACTIONS = (
+    "metadata-transform", "metadata-verify", "upload-started", "upload-status", "upload-completed",
+    "blob-file-copy",
+)  # fmt: skip
+
+
+def _faults(validator, value):
+    return [f"{'/'.join(map(str, e.path))}: {e.message}"[:500] for e in validator.iter_errors(value)]
+
+
+def faults_in(folder):
+    """What is wrong with the reports and events in the files of a folder."""
+    for entry in sorted(os.scandir(folder), key=lambda e: e.name) if os.path.isdir(folder) else ():
+        action = entry.name[37:]
+        if action not in (*ACTIONS, "FileReady"):
+            continue
+        with open(entry.path) as f:
+            for line in f:
+                # A host that went down in the middle of a line leaves it cut; it is sent again.
+                if not line.endswith("\n") or not line.strip():
+                    continue
+                value = json.loads(line)
+                found = _faults(EVENT if action == "FileReady" else REPORT, value)
+                if action != "FileReady" and value["stage_info"]["action"] != action:
+                    found.append("is in the file of another action")
+                if value["upload_id"] != entry.name[:36]:
+                    found.append("is in the file of another upload")
+                yield from (f"{entry.name}: {fault}" for fault in found)
 
 
 def in_order(wanted, got):
@@ -30,36 +62,17 @@ def in_order(wanted, got):
 
 def validate(report, action, manifest=None):
     """AssertionError with the report when a rule is broken."""
+    faults = _faults(REPORT, report)
+    assert not faults, f"{faults}: {report}"
     assert in_order(ENVELOPE, list(report)), f"envelope: {list(report)}"
     stage, content = report["stage_info"], report["content"]
     assert in_order(STAGE, list(stage)), f"stage_info: {list(stage)}"
-    assert report["report_schema_version"] == "1.0.0", report
-    assert UUID.match(report["upload_id"]), report
-    assert report["content_type"] == "application/json", report
-    assert RFC3339.match(report["dex_ingest_datetime"]), report
-    replace = action == "upload-status"
-    assert report["disposition_type"] == ("replace" if replace else "add"), report
-    assert stage["service"] == "UPLOAD API" and stage["action"] == action, report
-    assert content["content_schema_name"] == action, report
-    assert content["content_schema_version"] == "1.0.0", report
-    release, _, sha = stage["version"].rpartition("_")
-    assert release and sha, f"version: {stage['version']}"
-    assert stage["status"] in ("SUCCESS", "FAILURE"), report
-    for issue in stage["issues"] or []:
-        assert issue["level"] in ("ERROR", "WARNING") and issue["message"], report
-    assert stage["issues"] is None or stage["issues"], "an empty list of issues"
-    if stage["status"] == "FAILURE":
-        assert stage["issues"], report
-    for key in ("start_processing_time", "end_processing_time"):
-        assert RFC3339.match(stage[key]), f"{key}: {stage[key]}"
+    assert stage["action"] == content["content_schema_name"] == action, report
+    for when in (report["dex_ingest_datetime"], stage["start_processing_time"]):
+        assert RFC3339.match(when), report
     assert stage["start_processing_time"] <= stage["end_processing_time"], report
-    for key in CONTENT[action]:
-        assert key in content, f"content has no {key}: {report}"
-    if action in ("upload-started", "upload-completed"):
-        assert content["status"] == "SUCCESS", report
     if action == "upload-status":
         assert content["tguid"] == report["upload_id"], report
-        assert isinstance(content["offset"], int) and isinstance(content["size"], int), report
     if manifest is not None:
         for key in ("sender_id", "data_stream_id", "data_stream_route", "jurisdiction"):
             assert report[key] == manifest.get(key, ""), f"{key}: {report}"

@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import tempfile
 
-from . import http, proc, prom, servers, stores
+from . import http, proc, prom, reports, servers, stores
 from .redis import Redis
 from .manifests import STREAMS
 from .tus import Tus, upload_id
@@ -228,6 +228,8 @@ class Stack:
                 faults.append(f"uploads were kept in files, not in {self.storage}")
             if self.redis and glob.glob(f"{self.data}/state.db*"):
                 faults.append("the state was kept in a file, not in Redis")
+            for folder in (self.reports_dir, self.events_dir):
+                faults += reports.faults_in(folder)
             for line in self.logs().splitlines():
                 if "runtime error:" in line or "AddressSanitizer" in line:
                     faults.append(line)
