@@ -19,10 +19,16 @@ HSTS = "max-age=31536000"
 NAME = "upload.example.org"
 
 
-def reload(s, until, what):
-    """nginx takes its files anew; workers that have them answer when ${until} holds."""
+def reload(s):
+    """nginx takes its files anew: all its workers are others then."""
+    old = set(proc.children(s.front.pid))
     s.front.signal(signal.SIGHUP)
-    proc.until(until, what, 15, 0.05)
+
+    def renewed():
+        now = {pid for pid in proc.children(s.front.pid) if proc.alive(pid)}
+        return now and not now & old
+
+    proc.until(renewed, "nginx has new workers alone", 30, 0.05)
 
 
 def change(s, name, replaced):
@@ -37,13 +43,16 @@ def change(s, name, replaced):
 def test_what_is_for_inside_only(start):
     s = start()
     expect(s.get("/metrics"), 200)
+    paths = [s.tus.new(1000) for _ in range(2)]
     change(s, "dex-upload.conf", {"127.0.0.0/8 1;": "127.0.0.2 1;"})
     change(s, "api.conf", {"dex_upload_connections 64;": "dex_upload_connections 2;"})
-    reload(s, lambda: s.get("/metrics").status != 200, "127.0.0.1 is outside")
+    reload(s)
     expect_error(s.get("/metrics"), 403, "ERR_FORBIDDEN")
-    held = [s.tus.start_patch(s.tus.new(1000), 0, 1000) for _ in range(2)]
-    for c in held:
-        c.send(b"x" * 10)
+    held = []
+    for path in paths:
+        held.append(s.tus.start_patch(path, 0, 1000))
+        held[-1].send(b"x" * 10)
+        proc.until(lambda path=path: s.size(path) == 10, "it is under way")
 
     def refused():
         r = s.get("/version")
@@ -58,7 +67,8 @@ def test_what_is_for_inside_only(start):
         c.close()
     change(s, "http.conf", {"rate=50r/s": "rate=1r/m"})
     change(s, "api.conf", {"burst=200": "burst=1 nodelay"})
-    reload(s, refused, "more requests than the rate are refused")
+    reload(s)
+    proc.until(refused, "more requests than the rate are refused")
 
 
 def test_answers_of_its_own(start):
@@ -108,7 +118,7 @@ class Secure:
             "/etc/ssl/dex-upload/privkey.pem": key,
         }
         servers.write(f"{s.web}/dex-upload.conf", servers.shipped("nginx/dex-upload-tls.conf", site))
-        reload(s, lambda: proc.listening(self.port), "nginx speaks TLS")
+        reload(s)
         self.plain = (NAME, plain_port)
         self.tls = ssl.create_default_context(cafile=ca.cert)
         self.door = TlsDoor(NAME, self.port, self.tls)

@@ -94,7 +94,10 @@ def shared_hosting(m):
 
 def with_root(m):
     folder = "/var/lib/dex-upload/delivered"
-    m.sh("cp /mnt/first.deb /root/dex-upload_1_all.deb; rm -f /usr/sbin/policy-rc.d")
+    # The system that it is a view of may have been about to install something.
+    m.sh("""dpkg --configure -a
+cp /mnt/first.deb /root/dex-upload_1_all.deb
+rm -f /usr/sbin/policy-rc.d""")
     first_upload(m, guide.commands(PAGE, "nginx"), folder)
     m.run("systemctl", "stop", "nginx")
     address = "api=http://localhost:8080/files/\n"
