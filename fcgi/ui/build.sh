@@ -26,7 +26,7 @@ rm -rf "${out:?}"/*
 NODE_PATH=$packages/node_modules "$packages/node_modules/.bin/esbuild" "$here/assets/ui.js" \
   --bundle --minify --splitting --format=esm --target=es2022 --legal-comments=none \
   --charset=utf8 --log-level=warning --outdir="$out"
-"$packages/node_modules/.bin/esbuild" "$here/assets/ui.css" --minify --log-level=warning \
+"$packages/node_modules/.bin/esbuild" "$here/assets/ui.css" --bundle --minify --log-level=warning \
   --outfile="$out/ui.css"
 cp "$here/assets/icon.svg" "$out/"
 # The licences of what is in the scripts.

@@ -140,8 +140,9 @@ export class Sender {
    * and is what is shown when it goes on. Of parts side by side each has an offset of its own.
    */
   answered(request, response) {
-    const offset = Number(response.getHeader('Upload-Offset'))
-    if (response.getStatus() >= 300 || !(offset > 0)) return
+    const told = response.getHeader('Upload-Offset')
+    if (response.getStatus() >= 300 || !told) return
+    const offset = Number(told)
     const single = this.options.parallel <= 1
     if (!single && request.getMethod() !== 'PATCH') return
     if (!single || offset > this.stored) {

@@ -36,7 +36,7 @@ def drive(stack, *more, program="chromium", scenarios=()):
     os.mkdir(files)
     r = subprocess.run(
         ["node", "drive.mjs", stack.ui_url(), stack.url(""), files, *more], cwd=at,
-        capture_output=True, text=True, timeout=280,
+        capture_output=True, text=True, timeout=420,
         env={**os.environ, variable: path, "SCENARIOS": ",".join(scenarios)},
     )  # fmt: skip
     lines = [json.loads(line) for line in r.stdout.splitlines()]
