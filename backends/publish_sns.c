@@ -4,6 +4,7 @@
  * missing is made with the first message. A ".fifo" topic keeps the order of each upload, and drops
  * what is sent again within five minutes.
  */
+#include "backends/aws_error.h"
 #include "backends/aws_service.h"
 #include "backends/sns_topic.h"
 #include "core/base/clock.h"
@@ -11,12 +12,16 @@
 #include "core/base/mem.h"
 #include "core/base/str.h"
 #include "core/net/sigv4.h"
+#include "core/net/xml.h"
 #include "core/store/publish_impl.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define MESSAGE_MAX ((size_t)262144) /* bytes, attributes included */
+#define BATCH_MAX 10
+#define BATCH_FAILED "PublishBatchResponse/PublishBatchResult/Failed/member"
 #define PROBE_MS 2000
 
 struct sns_publisher {
@@ -59,7 +64,7 @@ static void describe(const struct publish_message *m, struct attribute out[ATTRI
 	out[2] = (struct attribute){"disposition", m->replace ? "replace" : "add"};
 }
 
-static int check_size(const struct publish_message *m, struct err *err)
+static size_t size_of(const struct publish_message *m)
 {
 	struct attribute a[ATTRIBUTES];
 	size_t size = m->len;
@@ -67,6 +72,13 @@ static int check_size(const struct publish_message *m, struct err *err)
 	describe(m, a);
 	for (size_t i = 0; i < ATTRIBUTES; i++)
 		size += strlen(a[i].name) + strlen("String") + strlen(a[i].value);
+	return size;
+}
+
+static int check_size(const struct publish_message *m, struct err *err)
+{
+	size_t size = size_of(m);
+
 	if (size <= MESSAGE_MAX)
 		return 0;
 	return err_set(err, ERR_TOO_LARGE, __func__, "%zu bytes are more than a topic takes (%zu)",
@@ -167,6 +179,83 @@ static int sns_send(
 	return rc;
 }
 
+struct refusals {
+	size_t n;
+	char code[64]; /* of the first one */
+};
+
+static int batch_element(void *arg, const char *path, const char *text)
+{
+	struct refusals *r = arg;
+
+	if (strcmp(path, BATCH_FAILED "/Id") == 0)
+		r->n++;
+	else if (strcmp(path, BATCH_FAILED "/Code") == 0 && !r->code[0])
+		(void)str_copy(r->code, sizeof(r->code), text);
+	return 0;
+}
+
+/* The answer is 200 whatever became of the single messages. */
+static int judge_batch(const struct aws_call *c, struct err *err)
+{
+	struct refusals r = {0};
+
+	if (xml_parse(buf_str(&c->answer.body), c->answer.body.len, batch_element, &r, err) < 0) {
+		err->code = ERR_UNAVAILABLE;
+		return -1;
+	}
+	if (r.n == 0)
+		return 0;
+	str_make_printable(r.code, '?');
+	return err_set(err, aws_error_code(r.code, 400), __func__,
+		"%zu messages of a batch are refused: %s", r.n, r.code);
+}
+
+static int publish_batch(
+	struct sns_publisher *p, const struct publish_message *m, size_t n, struct err *err)
+{
+	struct aws_call c;
+	char prefix[64];
+	char id[24];
+
+	aws_query_init(&c, p->service, "PublishBatch");
+	aws_query_param(&c, "TopicArn", p->topic.text);
+	for (size_t i = 0; i < n; i++) {
+		(void)snprintf(
+			prefix, sizeof(prefix), "PublishBatchRequestEntries.member.%zu.", i + 1);
+		(void)snprintf(id, sizeof(id), "%zu", i + 1);
+		aws_query_param_at(&c, id, "%sId", prefix);
+		add_message(&c, p, &m[i], prefix);
+	}
+	int rc = aws_call_run(&c, err);
+	if (rc == 0)
+		rc = judge_batch(&c, err);
+	aws_call_free(&c);
+	return rc;
+}
+
+/*
+ * Where the order counts they go singly: of a batch some may be taken and one before them not, and
+ * nothing puts that one in its place again.
+ */
+static int sns_send_many(struct publisher *base, const struct publish_message *m, size_t n,
+	size_t *sent, struct err *err)
+{
+	struct sns_publisher *p = (struct sns_publisher *)base;
+	size_t size = size_of(&m[0]);
+	size_t k = 1;
+
+	while (!p->topic.fifo && k < n && k < BATCH_MAX && size + size_of(&m[k]) <= MESSAGE_MAX)
+		size += size_of(&m[k++]);
+	*sent = k;
+	if (k == 1)
+		return sns_send(base, m, true, err);
+	int rc = publish_batch(p, m, k, err);
+	if (rc < 0 && err->code == ERR_NOT_FOUND && make_topic(p, err) == 0)
+		rc = publish_batch(p, m, k, err);
+	return rc;
+}
+
 static int sns_probe(struct publisher *base, struct err *err)
 {
 	struct sns_publisher *p = (struct sns_publisher *)base;
@@ -188,5 +277,6 @@ const struct publish_backend publish_sns_backend = {
 	.open = sns_open,
 	.close = sns_close,
 	.send = sns_send,
+	.send_many = sns_send_many,
 	.probe = sns_probe,
 };

@@ -275,6 +275,47 @@ static void large_messages_are_refused_at_once(void **state)
 	free(data);
 }
 
+static void messages_of_an_upload_leave_together(void **state)
+{
+	struct world *w = *state;
+	struct publish_message m[12];
+	size_t sent = 0;
+
+	for (size_t i = 0; i < 12; i++)
+		m[i] = (struct publish_message){
+			.upload_id = ID, .name = "a", .data = "{}", .len = 2};
+	w->body = "<PublishBatchResponse/>";
+	assert_true(publish_can_batch(w->p));
+	assert_int_equal(publish_send_many(w->p, m, 12, &sent, &w->err), 0);
+	assert_int_equal(sent, 10);
+	const struct http_server_request *q = http_server_request(w->server, 0);
+	assert_true(says(q, "Action=PublishBatch&"));
+	assert_true(says(q, "PublishBatchRequestEntries.member.10.Id=10&"));
+	assert_false(says(q, "PublishBatchRequestEntries.member.11."));
+	/* What does not fit any more has to wait. */
+	char *large = mem_alloc(200000);
+	memset(large, 'x', 200000);
+	m[1].data = m[2].data = large;
+	m[1].len = m[2].len = 200000;
+	assert_int_equal(publish_send_many(w->p, m, 12, &sent, &w->err), 0);
+	assert_int_equal(sent, 2);
+	m[1] = m[2] = m[0];
+	free(large);
+
+	w->body = "<PublishBatchResponse><PublishBatchResult><Failed><member><Id>2</Id><Code>"
+		  "InvalidParameter</Code></member></Failed></PublishBatchResult>"
+		  "</PublishBatchResponse>";
+	assert_int_equal(publish_send_many(w->p, m, 2, &sent, &w->err), -1);
+	assert_true(publish_refused(&w->err));
+	w->body = "<PublishBatchResponse><PublishBatchResult><Failed><member><Id>2</Id><Code>"
+		  "Throttled</Code></member></Failed></PublishBatchResult></PublishBatchResponse>";
+	assert_int_equal(publish_send_many(w->p, m, 2, &sent, &w->err), -1);
+	assert_int_equal(w->err.code, ERR_UNAVAILABLE);
+	w->body = "no XML";
+	assert_int_equal(publish_send_many(w->p, m, 2, &sent, &w->err), -1);
+	assert_int_equal(w->err.code, ERR_UNAVAILABLE);
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -287,6 +328,7 @@ int main(void)
 		TEST(answers_have_a_meaning),
 		TEST(quoted_requests_are_not_repeated),
 		TEST(large_messages_are_refused_at_once),
+		TEST(messages_of_an_upload_leave_together),
 	};
 #undef TEST
 	return cmocka_run_group_tests_name("SNS and SQS", tests, NULL, NULL);

@@ -124,6 +124,13 @@ def test_topics_are_made_when_missing(start):
         s.tus.upload(payload(10))
         s.deliver_all()
         assert bus.topic_exists(plain) and bus.topic_exists(fifo)
+        # Those of one upload leave together where no order is promised.
+        queue = bus.listen(plain, unique("r"))
+        uid = upload_id(s.tus.upload(payload(10)))
+        s.deliver_all()
+        s.deliver_all()
+        got = bus.take_until(queue, has_all_reports([uid]), "all reports arrive")
+        assert len(of_upload(got, uid)) == len(got), types(got)
         assert s.logs().count("topic made") == 0, "dex-deliver has made them, not the responder"
 
 
@@ -171,7 +178,11 @@ def test_the_guide_for_the_processing_status_api(start):
         }  # fmt: skip
         commands = shell_block("buses.md")
         r = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", commands], env=env, capture_output=True, text=True, timeout=120
+            ["bash", "-euo", "pipefail", "-c", commands],
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=120,
         )
         assert r.returncode == 0, r
         topic, queue = "dex-reports.fifo", "processing-status.fifo"
@@ -323,7 +334,8 @@ def test_subscribers_that_die_lose_nothing(start):
         uids = {upload_id(s.tus.upload(payload(10), manifest())) for _ in range(EVENTS)}
         poison = {f"poison {n}" for n in range(EVENTS // 10)}
         events = [
-            json.dumps({"type": "FileReady", "upload_id": u, "deliver_target": "edav"}) for u in uids
+            json.dumps({"type": "FileReady", "upload_id": u, "deliver_target": "edav"})
+            for u in uids
         ]
         bodies = [*events, *events[: EVENTS // 5], *poison]  # some come twice
         random.Random(7).shuffle(bodies)

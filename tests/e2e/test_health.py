@@ -31,7 +31,9 @@ def test_its_answers(start):
         return now["answer"]
 
     with Answering(answer) as a:
-        s = start(settings={"PROCESSING_STATUS_HEALTH_URI": f"{a.url}/health?x=1", "DEX_SANDBOX": "on"})
+        s = start(
+            settings={"PROCESSING_STATUS_HEALTH_URI": f"{a.url}/health?x=1", "DEX_SANDBOX": "on"}
+        )
 
         def becomes(page, service):
             proc.until(lambda: status_of(s)[:2] == (page, service), f"{now} is {service}", 20, 0.1)

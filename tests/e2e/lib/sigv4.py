@@ -77,7 +77,9 @@ def fault(method, path, headers, body, keys):
         return "RequestExpired", "The date is too far away."
     if names != sorted(set(names)) or "host" not in names or not set(names) <= set(headers):
         return "SignatureDoesNotMatch", f"The names of the signed fields are wrong: {names}."
-    left = [h for h in headers if (h.startswith("x-amz-") or h == "content-type") and h not in names]
+    left = [
+        h for h in headers if (h.startswith("x-amz-") or h == "content-type") and h not in names
+    ]
     if left:
         return "SignatureDoesNotMatch", f"Fields are not signed: {left}."
     payload = hashlib.sha256(body).hexdigest()
