@@ -52,8 +52,9 @@ done
 sed -n '/^\.Sh SETTINGS/,/^\.Sh FILES/s/^\.It Ev //p' "$tmp/dex-upload.conf.5" >"$tmp/page"
 compare settings "$tmp/settings" "$tmp/page"
 
-sed -nE 's/^	\{"([a-z_]+)", (NULL|"[A-Z]).*/\1/p' backends/blob_file.c backends/blob_s3.c backends/blob_azure.c \
-  >"$tmp/keys"
+# A row may be broken behind its brace.
+sed -nE 's/^	+\{?"([a-z_]+)", (NULL|"[A-Z]).*/\1/p' core/store/blob_impl.h backends/blob_file.c backends/blob_s3.c \
+  backends/blob_azure.c >"$tmp/keys"
 sed -n '/^\.Ss Targets/,/^\.Ss Routing/s/^\.It Ic //p' man/delivery.yml.5 | tr -d ' ' | tr , '\n' >"$tmp/page"
 compare 'keys of a target' "$tmp/keys" "$tmp/page"
 
