@@ -60,6 +60,7 @@ struct config {
 	uint64_t max_retry;             /* EVENT_MAX_RETRY_COUNT */
 	int64_t retry_delay_ms; /* DEX_RETRY_DELAY: first pause, doubled each time, with jitter */
 	int64_t delivery_lease_ms; /* DEX_DELIVERY_LEASE */
+	bool delivery_checksum;    /* DEX_DELIVERY_CHECKSUM */
 	uint64_t listener_workers; /* LISTENER_WORKERS */
 
 	/* upload page */

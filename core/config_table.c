@@ -258,6 +258,12 @@ const struct config_row config_table[] = {
 		.max = MS_PER_DAY,
 		FIELD(delivery_lease_ms),
 		.help = "time after which the delivery of a dead dex-deliver may be taken over"},
+	{.name = "DEX_DELIVERY_CHECKSUM",
+		.type = CONFIG_BOOL,
+		.def = "true",
+		FIELD(delivery_checksum),
+		.help = "record the SHA-256 of what is delivered also where the disk copies it by "
+			"itself: uploads on the local disk are read once more for that"},
 	{.name = "LISTENER_WORKERS",
 		.type = CONFIG_UINT,
 		.def = "5",

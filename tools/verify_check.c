@@ -2,7 +2,6 @@
 #include "tools/verify_check.h"
 
 #include "core/app.h"
-#include "core/base/digest.h"
 #include "core/base/err.h"
 #include "core/base/mem.h"
 #include "core/base/str.h"
@@ -16,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PIECE ((size_t)4 << 20)
 #define LOCATION_MAX 8192
 #define UPLOAD_STORAGE "upload storage"
 
@@ -34,10 +32,9 @@ struct check {
 	struct upload u;
 	struct copy *copies;
 	size_t ncopies;
-	const char *recorded; /* a sum of the upload, NULL: none */
-	char first[65];       /* without one: that of the first file that was read, or "" */
+	const char *recorded;         /* a sum of the upload, NULL: none */
+	char first[BLOB_SHA256_SIZE]; /* without one: that of the first file that was read, or "" */
 	char first_at[LOCATION_MAX];
-	unsigned char *piece;
 	bool stopped;
 };
 
@@ -64,7 +61,6 @@ static void forget(struct check *c)
 		free(c->copies[i].sha256);
 	}
 	free(c->copies);
-	free(c->piece);
 	upload_free(&c->u);
 }
 
@@ -100,39 +96,22 @@ static int still_so(struct check *c, const struct copy *copy, struct err *err)
 
 /* --- one file --- */
 
-/* Hash it. 0; 1: stopped; -1 with the cause. */
-static int hash(
-	struct check *c, struct blob_store *s, const char *key, char hex[65], struct err *cause)
+struct reading {
+	struct check *check;
+	uint64_t before; /* bytes that are in the tally */
+};
+
+static int on_progress(void *arg, uint64_t done)
 {
+	struct reading *r = arg;
+	struct check *c = r->check;
 	const struct delivery_progress *p = c->w->progress;
-	unsigned char out[DIGEST_MAX];
-	struct digest *sum = digest_new("sha256");
-	uint64_t size = (uint64_t)c->u.length;
-	uint64_t at = 0;
-	int rc = 0;
-	while (rc == 0 && at < size) {
-		size_t want = size - at < PIECE ? (size_t)(size - at) : PIECE;
-		if (p->stop && p->stop(p->arg)) {
-			rc = 1;
-			break;
-		}
-		ssize_t n = blob_read(s, key, at, c->piece, want, cause);
-		if (n == 0)
-			err_set(cause, ERR_CORRUPT, __func__, "ends after %" PRIu64 " bytes", at);
-		if (n <= 0) {
-			rc = -1;
-			break;
-		}
-		digest_update(sum, c->piece, (size_t)n);
-		at += (uint64_t)n;
-		c->tally->bytes += (uint64_t)n;
-		if (p->moved)
-			p->moved(p->arg, (int64_t)at, c->u.length);
-	}
-	if (rc == 0)
-		str_hex(hex, out, digest_final(sum, out));
-	digest_free(sum);
-	return rc;
+	c->tally->bytes += done - r->before;
+	r->before = done;
+	if (p->moved)
+		p->moved(p->arg, (int64_t)done, c->u.length);
+	c->stopped = p->stop && p->stop(p->arg);
+	return c->stopped ? -1 : 0;
 }
 
 /* Against ${expected}, or what was read before. */
@@ -160,18 +139,21 @@ static enum verify_verdict judge(struct check *c, struct blob_store *s, const ch
 {
 	struct blob_stat st;
 	struct err cause = {0};
-	char hex[65];
+	char hex[BLOB_SHA256_SIZE];
 	int rc = blob_stat(s, key, &st, &cause);
 	if (rc == 0 && st.size != (uint64_t)c->u.length) {
 		snprintf(text, ERR_TEXT_MAX, "size is %" PRIu64 ", expected %" PRId64, st.size,
 			c->u.length);
 		return VERIFY_DIFFERS;
 	}
-	if (rc == 0)
-		rc = hash(c, s, key, hex, &cause);
+	if (rc == 0) {
+		struct reading r = {.check = c};
+		const struct blob_progress progress = {.fn = on_progress, .arg = &r};
+		const struct blob_source src = {.store = s, .key = key, .size = st.size};
+		rc = blob_sha256(&src, &progress, hex, &cause);
+	}
 	if (rc == 0)
 		return compare(c, expected, location, hex, text);
-	c->stopped = rc == 1;
 	str_copy(text, ERR_TEXT_MAX, cause.text);
 	return cause.code == ERR_NOT_FOUND ? VERIFY_MISSING
 	       : cause.code == ERR_CORRUPT ? VERIFY_DIFFERS
@@ -284,7 +266,6 @@ int verify_check(struct app *a, const char *id, const struct verify_watcher *w,
 	rc = state_delivery_of_upload(a->state, id, keep_copy, c, err);
 	if (rc < 0)
 		goto out;
-	c->piece = mem_alloc(PIECE);
 	for (size_t i = 0; i < c->ncopies && !c->recorded; i++)
 		c->recorded = c->copies[i].sha256;
 	if (c->u.status == UPLOAD_COMPLETE)

@@ -5,6 +5,7 @@
 #include "core/base/clock.h"
 #include "core/base/err.h"
 #include "core/base/json.h"
+#include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/base/str.h"
 #include "core/dex/delivery.h"
@@ -153,6 +154,29 @@ static int copy_to(
 	return rc;
 }
 
+static int on_reading(void *arg, uint64_t done)
+{
+	(void)done;
+	return must_end(arg) ? -1 : 0;
+}
+
+/*
+ * The sum of what now lies in the target, where nobody had to read it on the way. Not of uploads in
+ * a service, which would have to send all of it. Without a sum it is delivered all the same.
+ */
+static void add_sum(struct delivery_copy *c, const struct blob_source *src)
+{
+	const struct blob_progress progress = {.fn = on_reading, .arg = c};
+	struct err err = {0};
+	if (c->sha256[0] || !c->app->config->delivery_checksum ||
+		blob_can(src->store, BLOB_CAP_REMOTE))
+		return;
+	if (blob_sha256(src, &progress, c->sha256, &err) < 0)
+		LOG(LOG_LEVEL_WARN, "the SHA-256 of a delivery is not recorded",
+			log_str("upload_id", c->upload->id), log_str("target", c->delivery->target),
+			log_err(&err));
+}
+
 enum attempt {
 	ATTEMPT_DONE,
 	ATTEMPT_TAKEN, /* the name is another's */
@@ -231,8 +255,10 @@ enum delivery_copy_result delivery_copy_run(struct delivery_copy *c, struct err 
 		const char *key = buf_str(&c->key);
 		bool noted = strstr(key, c->upload->id) || str_eq(buf_str(&earlier), key);
 		enum attempt a = try_name(c, &src, noted, &note, &result, err);
-		if (a == ATTEMPT_DONE)
+		if (a == ATTEMPT_DONE) {
+			add_sum(c, &src);
 			result = DELIVERY_COPY_DONE;
+		}
 		if (a != ATTEMPT_TAKEN)
 			goto out;
 	}

@@ -44,7 +44,7 @@ struct delivery_copy {
 
 	/* filled in */
 	struct buf key;  /* its name in the target; initialised and freed by the caller */
-	char sha256[65]; /* "" where it was not computed on the way */
+	char sha256[65]; /* "": not known (DEX_DELIVERY_CHECKSUM) */
 	/* metadata keys that the target could not take; initialised and freed by the caller */
 	struct buf left_out;
 	bool moved; /* false: an earlier run had put it there */

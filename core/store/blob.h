@@ -181,6 +181,15 @@ int blob_copy_from(struct blob_store *dst, const char *key, const struct blob_so
 	const struct blob_meta *meta, const struct blob_progress *progress, char *sha256_hex,
 	struct err *err);
 
+#define BLOB_SHA256_SIZE 65 /* in hexadecimal + NUL */
+/*
+ * Read ${src} to get the SHA-256 of its first `size` bytes into ${hex}. ${progress} (may be NULL)
+ * is called after every piece of 4 MiB at most; -1 from it is ERR_INTERRUPTED. ERR_CORRUPT: the
+ * source is shorter. ${hex} is "" on failure.
+ */
+int blob_sha256(const struct blob_source *src, const struct blob_progress *progress,
+	char hex[BLOB_SHA256_SIZE], struct err *err);
+
 /* One object of a listing; return -1 to stop (blob_list then returns 0). */
 typedef int blob_list_fn(void *arg, const char *key, const struct blob_stat *stat);
 /* Every object whose key starts with ${prefix} (a whole segment), order unspecified. */
