@@ -33,7 +33,7 @@ end() {
 plainly() {
   env -u DEX_TEST_BUILD -u DEX_TEST_ROUNDS -u DEX_TEST_SERVERS -u DEX_TEST_LOAD_SECONDS \
     -u DEX_TEST_DELIVERIES -u DEX_TEST_NAMES -u DEX_TEST_KIDS -u DEX_TEST_S3 -u DEX_TEST_AZURE -u DEX_TEST_PACKAGES \
-    -u DEX_TEST_CONTAINERS -u DEX_TEST_BUS_DOWN -u DEX_BIN "$@"
+    -u DEX_TEST_CONTAINERS -u DEX_TEST_EVENTS -u DEX_TEST_BUS_DOWN -u DEX_BIN "$@"
 }
 
 # The services of the contract tests; $results/services tells where they are reached. A service that

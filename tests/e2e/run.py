@@ -8,8 +8,8 @@ DEX_TEST_SERVERS=nginx,apache,cgi,fcgid,lighttpd,nginx+s3,nginx+azure,nginx+redi
 what is behind them: storage, or a Redis with the state,
 DEX_TEST_ROUNDS how often processes are killed and lines are cut, DEX_TEST_DELIVERIES how many files are delivered to
 services that fail, DEX_TEST_NAMES how many hostile names are tried (5,000), DEX_TEST_KIDS how many made-up
-key names (300), DEX_TEST_BUS_DOWN for how many seconds a bus is away (4).
-DEX_TEST_PACKAGES=1 installs the package in a clean root as well, DEX_TEST_CONTAINERS=1
+key names (300), DEX_TEST_EVENTS how many events a queue has for watchers that die (100), DEX_TEST_BUS_DOWN
+for how many seconds a bus is away (5). DEX_TEST_PACKAGES=1 installs the package in a clean root as well, DEX_TEST_CONTAINERS=1
 builds and runs the container images, which takes minutes and the network. The last line counts.
 """
 

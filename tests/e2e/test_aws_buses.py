@@ -19,8 +19,9 @@ from lib.reports import validate
 from lib.s3 import Failed
 from lib.tus import payload, upload_id
 
-AWAY = float(os.environ.get("DEX_TEST_AWAY_SECONDS", "6"))
-EVENTS = int(os.environ.get("DEX_TEST_EVENTS", "150"))
+AWAY = float(os.environ.get("DEX_TEST_BUS_DOWN", "5"))
+EVENTS = int(os.environ.get("DEX_TEST_EVENTS", "100"))
+KILLS = 5 + EVENTS // 200
 ORDER = [
     "metadata-transform", "metadata-verify", "upload-started", "upload-status", "upload-completed",
     "blob-file-copy",
@@ -348,8 +349,8 @@ def test_subscribers_that_die_lose_nothing(start):
         s.start_watcher()
         while bus.left(url) and time.monotonic() < until:
             # Some lives end before the first event, some in the middle of a delivery.
-            time.sleep(lot.uniform(0.1, 2.0) if killed < 10 else 3)
-            if killed < 10:
+            time.sleep(lot.uniform(0.1, 2.0) if killed < KILLS else 3)
+            if killed < KILLS:
                 s.watcher.signal(signal.SIGKILL)
                 s.watcher.stop()
                 killed += 1

@@ -17,7 +17,7 @@ from lib.reports import ACTIONS
 from lib.service_bus import ServiceBus, by_upload, check_reports, firsts, settings
 from lib.tus import payload, upload_id
 
-DOWN_S = float(os.environ.get("DEX_TEST_BUS_DOWN", "4"))
+DOWN_S = float(os.environ.get("DEX_TEST_BUS_DOWN", "5"))
 
 
 class Bus(ServiceBus):
