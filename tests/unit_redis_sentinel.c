@@ -74,12 +74,10 @@ static void replica_is_no_server(void **state)
 	(void)snprintf(config, sizeof(config), "replicaof 127.0.0.1 %u\n", w->servers[0].port);
 	redis_server_start(&w->servers[1], config);
 	redis_world_open(w, "redis://127.0.0.1:%u?timeout=1s", w->servers[1].port);
-	/* As above: the last try may be cut short by the time limit. */
+	/* As above: the last try may be cut short by the time limit, and then tells of that. */
 	enum redis_result refused = redis_world_command(w, false, &reply, "SET", "a", "1");
 	assert_true(refused == REDIS_DOWN || refused == REDIS_UNKNOWN);
 	assert_int_equal(w->err.code, ERR_UNAVAILABLE);
-	if (refused == REDIS_DOWN)
-		assert_non_null(strstr(w->err.text, "READONLY"));
 	freeReplyObject(redis_server_command(&w->servers[1], "REPLICAOF NO ONE"));
 	redis_world_set(w, "a", "1");
 }

@@ -60,8 +60,8 @@ static bool counts(char *const *words, size_t n)
 			return false;
 	}
 	/* Leases: the script's first argument is their time, not an upload's id. */
-	return !(n >= 6 && strcmp(words[0], "EVALSHA") == 0 && strcmp(words[2], "2") == 0 &&
-		 strlen(words[5]) < 5);
+	bool script = strcmp(words[0], "EVALSHA") == 0 || strcmp(words[0], "EVAL") == 0;
+	return !(n >= 6 && script && strcmp(words[2], "2") == 0 && strlen(words[5]) < 5);
 }
 
 int redis_watch_count(struct redis_watch *w, char *names, size_t size)
