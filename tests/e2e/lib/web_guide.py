@@ -96,7 +96,7 @@ def with_root(m):
     folder = "/var/lib/dex-upload/delivered"
     # The system that it is a view of may have been about to install something.
     m.sh("""dpkg --configure -a
-cp /mnt/first.deb /root/dex-upload_1_all.deb
+cp /mnt/first.deb ~root/dex-upload_1_all.deb
 rm -f /usr/sbin/policy-rc.d""")
     first_upload(m, guide.commands(PAGE, "nginx"), folder)
     m.run("systemctl", "stop", "nginx")
