@@ -123,18 +123,5 @@ enum err_code aws_error_code(const char *code, int status)
 		if (strcmp(code, codes[i].code) == 0)
 			return codes[i].means;
 	}
-	switch (status) {
-	case 401:
-	case 403:
-		return ERR_DENIED;
-	case 404:
-		return ERR_NOT_FOUND;
-	case 413:
-		return ERR_TOO_LARGE;
-	case 408:
-	case 429:
-		return ERR_UNAVAILABLE;
-	default:
-		return status >= 500 ? ERR_UNAVAILABLE : ERR_IO;
-	}
+	return net_http_meaning(status);
 }

@@ -194,23 +194,11 @@ static enum err_code code_of(const struct blob_azure_call *c)
 	switch (c->a.status) {
 	case 400:
 		return ERR_INVALID;
-	case 401:
-	case 403:
-		return ERR_DENIED;
-	case 404:
-		return ERR_NOT_FOUND;
 	case 409:
 	case 412:
 		return ERR_CONFLICT;
-	case 413:
-		return ERR_TOO_LARGE;
-	case 501:
-		return ERR_UNSUPPORTED;
-	case 408:
-	case 429:
-		return ERR_UNAVAILABLE;
 	default:
-		return c->a.status >= 500 ? ERR_UNAVAILABLE : ERR_IO;
+		return net_http_meaning(c->a.status);
 	}
 }
 

@@ -247,27 +247,15 @@ static enum err_code code_of(const struct blob_s3_call *c)
 		if (strcmp(c->code, codes[i].code) == 0)
 			return codes[i].err;
 	}
-	switch (c->answer.status) {
-	case 401:
-	case 403:
-		return ERR_DENIED;
-	case 404:
-		return ERR_NOT_FOUND;
-	case 412:
+	int status = c->answer.status;
+	if (status == 412)
 		return ERR_EXISTS;
-	case 413:
-		return ERR_TOO_LARGE;
-	case 408:
-	case 429:
-		return ERR_UNAVAILABLE;
-	case 501:
-		return ERR_UNSUPPORTED;
-	case 507:
+	if (status == 507)
 		return ERR_NO_SPACE;
-	default:
-		return c->answer.status >= 500 || c->answer.status < 300 ? ERR_UNAVAILABLE
-									 : ERR_INVALID;
-	}
+	if (status < 300)
+		return ERR_UNAVAILABLE;
+	enum err_code meaning = net_http_meaning(status);
+	return meaning == ERR_IO ? ERR_INVALID : meaning;
 }
 
 int blob_s3_request_failed(const struct blob_s3_call *c, struct err *err)

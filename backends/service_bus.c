@@ -143,19 +143,10 @@ static enum err_code code_of(int status)
 	switch (status) {
 	case 400:
 		return ERR_INVALID;
-	case 401:
-	case 403:
-		return ERR_DENIED;
-	case 404:
 	case 410:
 		return ERR_NOT_FOUND;
-	case 413:
-		return ERR_TOO_LARGE;
-	case 408:
-	case 429:
-		return ERR_UNAVAILABLE;
 	default:
-		return status >= 500 ? ERR_UNAVAILABLE : ERR_IO;
+		return net_http_meaning(status);
 	}
 }
 

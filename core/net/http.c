@@ -186,3 +186,23 @@ int net_http_send(
 		step = step * 2 < PAUSE_MAX_MS ? step * 2 : PAUSE_MAX_MS;
 	}
 }
+
+enum err_code net_http_meaning(int status)
+{
+	switch (status) {
+	case 401:
+	case 403:
+		return ERR_DENIED;
+	case 404:
+		return ERR_NOT_FOUND;
+	case 413:
+		return ERR_TOO_LARGE;
+	case 501:
+		return ERR_UNSUPPORTED;
+	case 408:
+	case 429:
+		return ERR_UNAVAILABLE;
+	default:
+		return status >= 500 ? ERR_UNAVAILABLE : ERR_IO;
+	}
+}

@@ -3,6 +3,7 @@
 #define DEX_NET_HTTP_H
 
 #include "core/base/buf.h"
+#include "core/base/err.h"
 #include "core/net/headers.h"
 
 #include <stdbool.h>
@@ -16,7 +17,6 @@
  * with the first request, so that a program that makes none does not pay for its forty libraries.
  */
 
-struct err;
 struct net_http;
 struct net_response;
 
@@ -97,5 +97,12 @@ void net_response_free(struct net_response *a); /* fields and body are wiped fir
  */
 int net_http_send(
 	struct net_http *h, struct net_request *r, struct net_response *a, struct err *err);
+
+/*
+ * What a status that is no success means where its service says no more: ERR_DENIED (401, 403),
+ * ERR_NOT_FOUND (404), ERR_TOO_LARGE (413), ERR_UNSUPPORTED (501), ERR_UNAVAILABLE (408, 429 and
+ * what else begins with 5), ERR_IO.
+ */
+enum err_code net_http_meaning(int status);
 
 #endif
