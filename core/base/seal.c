@@ -1,28 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/base/seal.h"
 
-#include "core/base/digest.h"
 #include "core/base/mem.h"
 #include "core/base/random.h"
 
 #include <limits.h>
+#include <openssl/core_names.h>
 #include <openssl/evp.h>
+#include <openssl/kdf.h>
+#include <openssl/params.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 void seal_key_derive(const char *secret, const char *purpose, struct seal_key *out)
 {
-	static const unsigned char salt[DIGEST_SHA256_SIZE] = {0};
-	unsigned char extracted[DIGEST_SHA256_SIZE];
-	size_t n = strlen(purpose);
-	unsigned char *info = mem_alloc(n + 1);
-	digest_hmac_sha256(salt, sizeof salt, secret, strlen(secret), extracted);
-	/* One block of the expansion is just as long as a key. */
-	memcpy(info, purpose, n + 1);
-	info[n] = 1;
-	digest_hmac_sha256(extracted, sizeof extracted, info, n + 1, out->bytes);
-	mem_wipe(extracted, sizeof extracted);
-	free(info);
+	/* Parameters are only read. */
+	OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)"SHA256", 0),
+		OSSL_PARAM_construct_octet_string(
+			OSSL_KDF_PARAM_KEY, (void *)(uintptr_t)secret, strlen(secret)),
+		OSSL_PARAM_construct_octet_string(
+			OSSL_KDF_PARAM_INFO, (void *)(uintptr_t)purpose, strlen(purpose)),
+		OSSL_PARAM_construct_end(),
+	};
+	EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+	EVP_KDF_CTX *ctx = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
+	if (!ctx || EVP_KDF_derive(ctx, out->bytes, sizeof out->bytes, params) != 1)
+		abort(); /* out of memory: nothing may be sealed with a key that is none */
+	EVP_KDF_CTX_free(ctx);
+	EVP_KDF_free(kdf);
 }
 
 static const unsigned char *bytes_of(const void *data)

@@ -277,6 +277,7 @@ export async function awaitStored(page) {
 
 /** The page tells that the file is complete and where it was delivered: the same file is there. */
 export async function arrives(page, path, name) {
+  await page.bringToFront() // In the background it does not ask.
   await page.getByText('Upload Status: Complete').waitFor()
   await page.getByText('Delivered at').waitFor()
   await page.getByRole('heading', { level: 1, name }).waitFor()
