@@ -93,7 +93,7 @@ class Podman:
         if name == "s3":
             shutil.copy(installed.versitygw(), context)
         if name == "azurite":
-            shutil.copytree(services.install_azurite(), f"{context}/node_modules", symlinks=True)
+            shutil.copytree(services.install_packages(), f"{context}/node_modules", symlinks=True)
         self.call("build", "--isolation=chroot", "--network=host", "-q", "--target", name, "-t", image, context)
         return image
 
