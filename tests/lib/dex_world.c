@@ -234,6 +234,7 @@ static int find(void *arg, const struct delivery *d)
 	f->out.target = mem_strdup(d->target);
 	f->out.lease_owner = mem_strdup(d->lease_owner);
 	f->out.location = mem_strdup(d->location);
+	f->out.sha256 = mem_strdup(d->sha256);
 	f->out.issues = mem_strdup(d->issues);
 	return -1;
 }
