@@ -12,7 +12,6 @@
 #include "core/base/err.h"
 #include "core/base/json.h"
 #include "core/base/mem.h"
-#include "core/base/str.h"
 #include "core/store/publish_impl.h"
 
 #include <stdlib.h>
@@ -54,22 +53,20 @@ static struct publisher *bus_open(const struct publish_place *place, struct err 
 }
 
 /* The same for a message that is sent again, another one for every other. */
-static void message_id(const struct publish_message *m, char out[2 * DIGEST_SHA256_SIZE + 1])
+static void message_id(const struct publish_message *m, char out[DIGEST_SHA256_HEX])
 {
-	unsigned char sum[DIGEST_SHA256_SIZE];
 	struct buf b;
 
 	buf_init(&b, SIZE_MAX);
 	(void)buf_printf(&b, "%s\n%s\n", m->upload_id, m->name);
 	(void)buf_add(&b, m->data, m->len);
-	digest_sha256(b.data, b.len, sum);
-	str_hex(out, sum, sizeof(sum));
+	digest_sha256_hex(b.data, b.len, out);
 	buf_free(&b);
 }
 
 static void add_broker_properties(const struct publish_message *m, struct buf *out)
 {
-	char id[2 * DIGEST_SHA256_SIZE + 1];
+	char id[DIGEST_SHA256_HEX];
 
 	message_id(m, id);
 	/* Ids and names were checked: none of them needs escapes. */

@@ -140,10 +140,8 @@ int discovery_fetch(struct net_http *http, const char *issuer, int64_t deadline_
 
 static void name_of(const char *kind, const char *issuer, char out[NAME_MAX_BYTES])
 {
-	unsigned char sum[DIGEST_SHA256_SIZE];
-	char hex[2 * DIGEST_SHA256_SIZE + 1];
-	digest_sha256(issuer, strlen(issuer), sum);
-	str_hex(hex, sum, sizeof sum);
+	char hex[DIGEST_SHA256_HEX];
+	digest_sha256_hex(issuer, strlen(issuer), hex);
 	(void)snprintf(out, NAME_MAX_BYTES, "oauth/%s/%s", kind, hex);
 }
 

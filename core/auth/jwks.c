@@ -64,10 +64,8 @@ struct jwks *jwks_new(const char *issuer, const struct jwks_times *times, struct
 	struct state *state)
 {
 	struct jwks *j = mem_zalloc(sizeof *j);
-	unsigned char sum[DIGEST_SHA256_SIZE];
-	char hash[2 * DIGEST_SHA256_SIZE + 1];
-	digest_sha256(issuer, strlen(issuer), sum);
-	str_hex(hash, sum, sizeof sum);
+	char hash[DIGEST_SHA256_HEX];
+	digest_sha256_hex(issuer, strlen(issuer), hash);
 	(void)snprintf(j->keys_name, sizeof j->keys_name, "oauth/keys/%s", hash);
 	(void)snprintf(j->fetch_name, sizeof j->fetch_name, "oauth/fetch/%s", hash);
 	j->issuer = mem_strdup(issuer);

@@ -62,10 +62,8 @@ bool session_is_id(const char *id)
 
 static void name_it(const char *id, struct names *n)
 {
-	unsigned char sum[DIGEST_SHA256_SIZE];
-	char hex[2 * DIGEST_SHA256_SIZE + 1];
-	digest_sha256(id, strlen(id), sum);
-	str_hex(hex, sum, sizeof sum);
+	char hex[DIGEST_SHA256_HEX];
+	digest_sha256_hex(id, strlen(id), hex);
 	(void)snprintf(n->value, sizeof n->value, "session/%s", hex);
 	(void)snprintf(n->renew, sizeof n->renew, "session/renew/%s", hex);
 	(void)snprintf(n->over, sizeof n->over, "session/over/%s", hex);

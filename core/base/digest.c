@@ -3,6 +3,7 @@
 
 #include "core/base/crc32c.h"
 #include "core/base/mem.h"
+#include "core/base/str.h"
 
 #include <limits.h>
 #include <openssl/evp.h>
@@ -98,6 +99,13 @@ void digest_sha256(const void *data, size_t len, unsigned char out[DIGEST_SHA256
 {
 	if (EVP_Digest(data, len, out, NULL, EVP_sha256(), NULL) != 1)
 		abort(); /* out of memory: a made-up sum would be worse */
+}
+
+void digest_sha256_hex(const void *data, size_t len, char out[DIGEST_SHA256_HEX])
+{
+	unsigned char sum[DIGEST_SHA256_SIZE];
+	digest_sha256(data, len, sum);
+	str_hex(out, sum, sizeof sum);
 }
 
 void digest_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,

@@ -26,6 +26,9 @@ size_t digest_size(const char *name);
 /* SHA-256 of ${len} bytes at once. */
 #define DIGEST_SHA256_SIZE 32
 void digest_sha256(const void *data, size_t len, unsigned char out[DIGEST_SHA256_SIZE]);
+/* The same in hexadecimal, with a NUL. */
+#define DIGEST_SHA256_HEX (2 * DIGEST_SHA256_SIZE + 1)
+void digest_sha256_hex(const void *data, size_t len, char out[DIGEST_SHA256_HEX]);
 /* HMAC-SHA256 (RFC 2104) of ${len} bytes under a key of any length. */
 void digest_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
 	unsigned char out[DIGEST_SHA256_SIZE]);

@@ -37,7 +37,7 @@ struct run {
 	bool hopeless;       /* no repetition can help */
 	struct buf location; /* of the delivered file */
 	struct buf left_out; /* metadata keys that did not travel along */
-	char sha256[65];
+	char sha256[BLOB_SHA256_SIZE];
 	struct err cause; /* of a failure */
 };
 

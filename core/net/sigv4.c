@@ -201,9 +201,7 @@ int sigv4_canonical(const char *method, const char *host, const char *path, cons
 
 void sigv4_payload_hash(char out[65], const void *data, size_t len)
 {
-	unsigned char sum[DIGEST_SHA256_SIZE];
-	digest_sha256(data, len, sum);
-	str_hex(out, sum, sizeof sum);
+	digest_sha256_hex(data, len, out);
 }
 
 static void mac(unsigned char key[DIGEST_SHA256_SIZE], const char *text, size_t len)

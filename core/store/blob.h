@@ -174,8 +174,8 @@ struct blob_source {
 /*
  * Make ${key} in ${dst} from the ${n} sources in their order, with BLOB_STAGE visibility: the
  * shortest way the backend has (reflink, server-side copy), read and append otherwise. Delivery
- * uses n = 1, concatenation more. ${sha256_hex} (65 bytes, may be NULL) receives the sum where it
- * was computed on the way, else "".
+ * uses n = 1, concatenation more. ${sha256_hex} (BLOB_SHA256_SIZE bytes, may be NULL) receives the
+ * sum where it was computed on the way, else "".
  */
 int blob_copy_from(struct blob_store *dst, const char *key, const struct blob_source *src, size_t n,
 	const struct blob_meta *meta, const struct blob_progress *progress, char *sha256_hex,
